@@ -1,0 +1,1 @@
+"""The command line: one file for each command; a command is parse, one call, print."""

@@ -1,0 +1,30 @@
+"""How an error reaches the user: what failed, the evidence, and the next step, on standard error."""
+
+import json
+import sys
+
+from rich.console import Console
+from rich.text import Text
+
+from scout_deploy.errors import DeployError
+
+
+def print_error(error: DeployError, *, as_json: bool) -> None:
+    """Print an error for a person, or as one JSON object on standard output."""
+    if as_json:
+        document = {
+            "event": "error",
+            "error": type(error).__name__,
+            "exit_code": error.exit_code,
+            "message": error.message,
+            "next_step": error.next_step,
+            "evidence": list(error.evidence),
+        }
+        print(json.dumps(document, ensure_ascii=False))
+        return
+    console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+    console.print(Text.assemble(("error: ", "bold red"), error.message))
+    for line in error.evidence:
+        console.print(Text(f"  {line}", style="dim"))
+    if error.next_step is not None:
+        console.print(Text.assemble(("next: ", "bold"), error.next_step))

@@ -1,0 +1,129 @@
+"""The folder of one deployment of the process runtime: what is declared, what was seen, and the logs."""
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from scout_deploy.deployment import DeploymentSpec, DeploymentStatus
+from scout_deploy.errors import DeploymentNotFoundError, StateError
+from scout_deploy.file_lock import FileLock
+
+
+@dataclass(frozen=True)
+class DeploymentStore:
+    """Read and write one deployment's folder; every file is replaced whole."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The deployment's name, which is the folder's."""
+        return self.folder.name
+
+    @property
+    def routes(self) -> Path:
+        """The route table that the proxy serves from."""
+        return self.folder / "routes.json"
+
+    def log(self, role: str) -> Path:
+        """Return the log file of one role: `proxy`, `engine` or `supervisor`."""
+        return self.folder / "logs" / f"{role}.log"
+
+    def exists(self) -> bool:
+        """Tell whether something was declared here."""
+        return self._spec.exists()
+
+    def create(self) -> None:
+        """Make the folder, readable by this user alone.
+
+        Raises:
+            StateError: It cannot be made or written.
+        """
+        try:
+            (self.folder / "logs").mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor, probe = tempfile.mkstemp(dir=self.folder)
+            os.close(descriptor)
+            Path(probe).unlink()
+        except OSError as exc:
+            raise unusable(self.folder, exc) from exc
+
+    def remove(self) -> None:
+        """Delete the folder with everything in it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def supervisor_lock(self, note: str) -> FileLock:
+        """Return the lock that a supervisor holds for as long as it lives."""
+        return FileLock(self.folder / "supervisor.lock", note)
+
+    def write_spec(self, spec: DeploymentSpec) -> None:
+        """Declare what is to run.
+
+        Raises:
+            StateError: The file cannot be written.
+        """
+        self._write(self._spec, spec.model_dump_json(indent=2))
+
+    def read_spec(self) -> DeploymentSpec:
+        """Return what is declared.
+
+        Raises:
+            DeploymentNotFoundError: Nothing is.
+            StateError: The file is unreadable, or of another version.
+        """
+        try:
+            return DeploymentSpec.model_validate_json(self._spec.read_bytes())
+        except FileNotFoundError as exc:
+            raise DeploymentNotFoundError(f"no deployment is named '{self.name}'") from exc
+        except (OSError, ValidationError) as exc:
+            raise StateError(
+                f"{self._spec} is unreadable, or was written by another version of scout-deploy",
+                next_step=f"scout-deploy down {self.name}",
+            ) from exc
+
+    def write_status(self, status: DeploymentStatus) -> None:
+        """Say what was seen.
+
+        Raises:
+            StateError: The file cannot be written.
+        """
+        self._write(self._status, status.model_dump_json(indent=2))
+
+    def read_status(self) -> DeploymentStatus | None:
+        """Return what the supervisor saw last, or None if it has not said anything readable."""
+        try:
+            return DeploymentStatus.model_validate_json(self._status.read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+    def forget_status(self) -> None:
+        """Drop what an earlier supervisor saw."""
+        self._status.unlink(missing_ok=True)
+
+    @property
+    def _spec(self) -> Path:
+        return self.folder / "deployment.json"
+
+    @property
+    def _status(self) -> Path:
+        return self.folder / "status.json"
+
+    def _write(self, path: Path, text: str) -> None:
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
+        except OSError as exc:
+            temporary.unlink(missing_ok=True)
+            raise unusable(path, exc) from exc
+
+
+def unusable(path: Path, exc: OSError) -> StateError:
+    """Explain a state directory that cannot be written."""
+    return StateError(
+        f"the state directory cannot be written: {path}: {exc.strerror}",
+        next_step="free or repair it, or choose another one with the environment variable XDG_STATE_HOME",
+    )

@@ -1,0 +1,24 @@
+"""What this machine has, as far as a start without containers needs to know."""
+
+from pathlib import Path
+
+
+def visible_gpus(root: Path = Path("/")) -> tuple[str, ...]:
+    """Name the GPUs whose driver is loaded: NVIDIA's by model, AMD's compute device as one entry.
+
+    Args:
+        root: Where `/proc` and `/dev` are; the tests have their own.
+
+    Sources: NVIDIA's driver lists its GPUs under /proc/driver/nvidia/gpus; ROCm needs /dev/kfd.
+    """
+    found = []
+    for information in sorted(root.glob("proc/driver/nvidia/gpus/*/information")):
+        try:
+            text = information.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        models = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("Model:")]
+        found.append(models[0] if models else "NVIDIA GPU")
+    if (root / "dev/kfd").exists():
+        found.append("AMD GPU (/dev/kfd)")
+    return tuple(found)

@@ -1,0 +1,143 @@
+"""Processes of this machine. The only file that imports psutil.
+
+A pid alone names nobody: it is reused. A process is its pid and its start time together.
+"""
+
+import contextlib
+import errno
+import os
+import socket
+from collections.abc import Iterable
+
+import psutil
+from pydantic import BaseModel, ConfigDict
+
+# psutil derives the start time from clock ticks (10 ms on Linux), so two readings of one process differ by less.
+_START_TIME_TOLERANCE_S = 0.05
+
+
+class ProcessIdentity(BaseModel):
+    """One process, unmistakably.
+
+    Args:
+        created_s: Start time, seconds since the epoch.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pid: int
+    created_s: float
+
+
+def identify(pid: int) -> ProcessIdentity | None:
+    """Name the process that has this pid now; None if there is none, or only its unreaped remains."""
+    process = _live(pid)
+    return None if process is None else ProcessIdentity(pid=pid, created_s=process.create_time())
+
+
+def is_alive(identity: ProcessIdentity) -> bool:
+    """Tell whether this very process still runs; a reused pid is somebody else."""
+    return _resolve(identity) is not None
+
+
+def resident_bytes(identity: ProcessIdentity) -> int | None:
+    """Return the resident memory, or None if the process is gone."""
+    process = _resolve(identity)
+    with contextlib.suppress(psutil.Error):
+        return None if process is None else int(process.memory_info().rss)
+    return None
+
+
+def marked_processes(variable: str, value: str) -> tuple[ProcessIdentity, ...]:
+    """Find this user's processes that were started with this environment variable, our own line of parents left out.
+
+    It finds what a killed supervisor left behind, also what it had no time to write down.
+    """
+    own = psutil.Process()
+    spared = {own.pid, *(parent.pid for parent in own.parents())}
+    found = []
+    for process in psutil.process_iter():
+        # Others' processes hide their environment, and any of them can end while it is read.
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.pid in spared or process.uids().real != os.getuid():
+                continue
+            if process.environ().get(variable) == value and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(ProcessIdentity(pid=process.pid, created_s=process.create_time()))
+    return tuple(found)
+
+
+def stop_processes(identities: Iterable[ProcessIdentity], *, grace_s: float) -> tuple[ProcessIdentity, ...]:
+    """Ask each to end, kill what is left after the grace, and return those that had to be killed."""
+    processes = [process for identity in identities if (process := _resolve(identity)) is not None]
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, stubborn = psutil.wait_procs(processes, timeout=grace_s)
+    killed = []
+    for process in stubborn:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            killed.append(ProcessIdentity(pid=process.pid, created_s=process.create_time()))
+            process.kill()
+    psutil.wait_procs(stubborn, timeout=5)
+    return tuple(killed)
+
+
+def port_holder(port: int) -> str | None:
+    """Describe who listens on this TCP port, or return None if nobody does or it cannot be seen."""
+    with contextlib.suppress(psutil.Error, PermissionError):
+        for connection in psutil.net_connections(kind="tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
+                return _describe(connection.pid)
+    return None
+
+
+def is_port_free(host: str, port: int) -> bool:
+    """Tell whether this address can be listened on now.
+
+    Raises:
+        OSError: The address is not one of this machine, or may not be used (a port below 1024).
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen(1)
+        except OSError as exc:
+            if exc.errno == errno.EADDRINUSE:
+                return False
+            raise
+    return True
+
+
+def free_port(host: str) -> int:
+    """Ask the kernel for a port that nobody listens on."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def _live(pid: int) -> psutil.Process | None:
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _resolve(identity: ProcessIdentity) -> psutil.Process | None:
+    process = _live(identity.pid)
+    if process is None or abs(process.create_time() - identity.created_s) > _START_TIME_TOLERANCE_S:
+        return None
+    return process
+
+
+def _describe(pid: int | None) -> str | None:
+    if pid is None:
+        return None
+    try:
+        process = psutil.Process(pid)
+        command = " ".join(process.cmdline()[:3]) or process.name()
+        return f"{command} (pid {pid}, user {process.username()})"
+    except psutil.Error:
+        return f"pid {pid}"

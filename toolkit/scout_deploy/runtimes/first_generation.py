@@ -1,0 +1,49 @@
+"""The proof that a deployment works: one generation, through the proxy, as a client would ask for it."""
+
+import http.client
+import threading
+import time
+
+from scout_deploy.api_client import ApiAnswer, call_api
+
+_RETRY_S = 0.03
+_SERVICE_UNAVAILABLE = 503
+
+
+class FirstGenerationError(Exception):
+    """The generation failed; the message says how."""
+
+
+def first_generation(url: str, *, deadline_s: float, stop: threading.Event) -> None:
+    """Wait until the API generates one token. Blocks.
+
+    Args:
+        deadline_s: On the monotonic clock.
+        stop: Set by whoever no longer wants to know; ends the wait.
+
+    Raises:
+        FirstGenerationError: It answered with an error, or did not answer in time.
+    """
+    last = "no answer yet"
+    while not stop.is_set():
+        left_s = deadline_s - time.monotonic()
+        if left_s <= 0:
+            raise FirstGenerationError(f"no generation in time; the last answer of {url}: {last}")
+        try:
+            answer = call_api(url, "/generate", body={"prompt": "1 2 3", "max_length": 1}, timeout_s=left_s)
+        except (OSError, http.client.HTTPException) as exc:
+            last = str(exc)
+        else:
+            if _settled(answer):
+                return
+            last = f"{answer.status} {answer.detail}"
+        # The proxy is still starting, or has not noticed the engine yet.
+        stop.wait(_RETRY_S)
+
+
+def _settled(answer: ApiAnswer) -> bool:
+    if answer.status == http.client.OK:
+        return True
+    if answer.status == _SERVICE_UNAVAILABLE:
+        return False
+    raise FirstGenerationError(f"the first generation was answered with {answer.status}: {answer.detail}")

@@ -1,0 +1,150 @@
+"""The process runtime: deployments as supervised background processes of this user, on this machine."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from scout_deploy.deployment import DeploymentSpec, DeploymentStatus
+from scout_deploy.deployment_store import DeploymentStore, unusable
+from scout_deploy.errors import DeployError, DeploymentBusyError
+from scout_deploy.file_lock import FileLock, LockHeldError
+from scout_deploy.processes import ProcessIdentity, is_alive, marked_processes, stop_processes
+from scout_deploy.rotating_log import rotated
+from scout_deploy.runtimes.supervisor import MARK_VARIABLE
+from scout_deploy.xdg import UserDirectories
+from scout_proxy.route_table import Limits
+
+_SUPERVISOR_MARGIN_S = 20.0
+_ORPHAN_GRACE_S = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """One deployment at a glance.
+
+    Args:
+        status: What its supervisor saw last; None before it said anything.
+        supervised: Whether that supervisor still lives.
+        processes: Those of its processes that run now, whoever looks after them.
+    """
+
+    spec: DeploymentSpec
+    status: DeploymentStatus | None
+    supervised: bool
+    processes: tuple[ProcessIdentity, ...]
+
+
+class ProcessRuntime:
+    """Starts, observes and stops deployments; knows nothing of profiles."""
+
+    def __init__(self, directories: UserDirectories) -> None:
+        self._directories = directories
+
+    def names(self) -> tuple[str, ...]:
+        """Return the deployments that were declared and not taken down."""
+        folder = self._directories.deployments
+        if not folder.is_dir():
+            return ()
+        return tuple(sorted(entry.name for entry in folder.iterdir() if DeploymentStore(entry).exists()))
+
+    def store(self, name: str) -> DeploymentStore:
+        """Return the folder of a deployment, whether it exists or not."""
+        return DeploymentStore(self._directories.deployments / name)
+
+    @contextlib.contextmanager
+    def changing(self, name: str, command: str) -> Iterator[None]:
+        """Keep every other command from changing this deployment meanwhile.
+
+        Raises:
+            DeploymentBusyError: Another command is changing it now.
+            StateError: The state directory cannot be written.
+        """
+        folder = self._directories.deployments
+        # Beside the deployment's folder: that one goes away with `down`.
+        lock = FileLock(folder / f".{name}.lock", f"scout-deploy {command} (pid {os.getpid()})")
+        with contextlib.ExitStack() as stack:
+            try:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                stack.enter_context(lock)
+            except LockHeldError as exc:
+                raise DeploymentBusyError(
+                    f"deployment '{name}' is being changed by {exc.holder or 'another command'}",
+                    next_step="wait for it, or end it with Ctrl-C in its terminal",
+                ) from exc
+            except OSError as exc:
+                raise unusable(folder, exc) from exc
+            yield
+
+    def observe(self, name: str) -> Observation:
+        """Look at a deployment.
+
+        Raises:
+            DeploymentNotFoundError: There is none of that name.
+            StateError: Its declaration is unreadable.
+        """
+        store = self.store(name)
+        spec = store.read_spec()
+        status = store.read_status()
+        return Observation(
+            spec=spec,
+            status=status,
+            supervised=status is not None and is_alive(status.supervisor),
+            processes=self._processes(store),
+        )
+
+    def start(self, spec: DeploymentSpec) -> subprocess.Popen[bytes]:
+        """Declare a deployment and start its supervisor, which outlives this process.
+
+        Raises:
+            StateError: The state directory cannot be written.
+        """
+        store = self.store(spec.name)
+        store.create()
+        store.forget_status()
+        store.write_spec(spec)
+        log = store.log("supervisor")
+        if log.exists():
+            log.replace(rotated(log, 1))
+        folders = (store.folder, self._directories.state, self._directories.config)
+        with log.open("ab") as output:
+            return subprocess.Popen(  # noqa: S603
+                [sys.executable, "-P", "-m", "scout_deploy.runtimes.supervise", *map(str, folders)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd="/",
+                env={**os.environ, MARK_VARIABLE: str(store.folder)},
+                start_new_session=True,
+            )
+
+    def stop(self, name: str) -> tuple[ProcessIdentity, ...]:
+        """End every process of a deployment and forget it, whatever state it is in. Blocks while it drains.
+
+        What its supervisor left, or a killed supervisor left, is ended too: it is found by the mark in its
+        environment, so a process that merely has a remembered pid is never touched.
+
+        Returns:
+            What had to be ended without its supervisor.
+        """
+        store = self.store(name)
+        status = store.read_status()
+        if status is not None:
+            stop_processes([status.supervisor], grace_s=_drain_s(store) + _SUPERVISOR_MARGIN_S)
+        orphans = self._processes(store)
+        stop_processes(orphans, grace_s=_ORPHAN_GRACE_S)
+        store.remove()
+        return orphans
+
+    def _processes(self, store: DeploymentStore) -> tuple[ProcessIdentity, ...]:
+        return marked_processes(MARK_VARIABLE, str(store.folder))
+
+
+def _drain_s(store: DeploymentStore) -> float:
+    try:
+        return store.read_spec().routes.limits.drain_s
+    except DeployError:
+        # It has to go down all the same.
+        return Limits().drain_s

@@ -1,0 +1,40 @@
+"""How long earlier starts took on this machine; what an estimate is made of."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+KEPT_MODELS = 100
+
+
+@dataclass(frozen=True)
+class StartHistory:
+    """Seconds of the last successful start of each model, in one small file. It is advice: a lost file costs nothing."""
+
+    path: Path
+
+    def last_start_s(self, key: str) -> float | None:
+        """Return how long the last start took, or None if there was none or the file is unreadable."""
+        seconds = self._read().get(key)
+        return seconds if isinstance(seconds, int | float) and seconds >= 0 else None
+
+    def record(self, key: str, seconds: float) -> None:
+        """Remember a start; a disk that refuses is ignored, because the deployment is up."""
+        starts = self._read()
+        starts.pop(key, None)
+        starts[key] = round(seconds, 2)
+        newest = dict(list(starts.items())[-KEPT_MODELS:])
+        temporary = self.path.with_name(f".{self.path.name}")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            temporary.write_text(json.dumps(newest, indent=2), encoding="utf-8")
+            temporary.replace(self.path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+
+    def _read(self) -> dict[str, float]:
+        try:
+            starts = json.loads(self.path.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return starts if isinstance(starts, dict) else {}
