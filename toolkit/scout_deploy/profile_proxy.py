@@ -1,0 +1,101 @@
+"""The section `proxy` of a profile: what stands before the engines and keeps the documented API."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from scout_deploy.profile_engine import VARIABLE_NAME
+from scout_deploy.profile_section import Section
+
+
+class Limits(Section):
+    """What one request may cost; the names and defaults are those of the route table."""
+
+    max_body_bytes: int = Field(default=2_000_000, ge=1, description="A larger request body is answered with 413.")
+    max_num_return_sequences: int = Field(
+        default=8, ge=1, le=1024, description="The largest `num_return_sequences` of a request."
+    )
+    deadline_s: float = Field(
+        default=600.0, gt=0, description="Seconds from a request's arrival until it is answered with 504."
+    )
+    header_timeout_s: float = Field(default=10.0, gt=0, description="Seconds that a client has to send its headers.")
+    body_timeout_s: float = Field(default=30.0, gt=0, description="Seconds that a client has to send its body.")
+    drain_s: float = Field(default=20.0, ge=0, description="Seconds that requests in flight get when the proxy stops.")
+
+
+class Cache(Section):
+    """The response cache."""
+
+    policy: Literal["all", "deterministic", "off"] = Field(
+        default="all",
+        description="`all`: a repeated request gets the stored answer, sampled ones too. `deterministic`: only greedy "
+        "and seeded answers are stored. `off`: nothing is.",
+    )
+    ttl_s: float = Field(default=3600.0, gt=0, description="Seconds after which a stored answer is no longer used.")
+    samples: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="How many different answers are kept for one sampled request and served in turn.",
+    )
+    scope: Literal["shared", "key"] = Field(
+        default="shared", description="`shared`: one cache for all API keys. `key`: one for each; needs `proxy/keys`."
+    )
+    max_entries: int = Field(default=10_000, ge=1, description="The most answers that are stored.")
+    max_bytes: int = Field(default=268_435_456, ge=1, description="The most memory that stored answers take, in bytes.")
+    store: Literal["memory", "redis"] = Field(
+        default="memory", description="`memory`: in the proxy. `redis`: shared by several proxies."
+    )
+    redis_url_variable: str | None = Field(
+        default=None,
+        pattern=VARIABLE_NAME,
+        description="The name of the environment variable that holds the URL of the Redis server; needed with `redis`.",
+        examples=["SCOUT_REDIS_URL"],
+    )
+
+
+class Queue(Section):
+    """Where requests wait that the engine has no place for."""
+
+    max_waiting: int = Field(
+        default=1024, ge=0, le=1_000_000, description="The most requests that wait; one more is answered with 429."
+    )
+
+
+class Keys(Section):
+    """Who may use the API. A profile never holds a key itself; with neither `file` nor `variable` the API is open."""
+
+    file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="A file with the API keys. A relative path starts at the folder of the file that names it.",
+        examples=["~/.config/scout-deploy/keys"],
+    )
+    variable: str | None = Field(
+        default=None,
+        pattern=VARIABLE_NAME,
+        description="The name of the environment variable that holds the API keys. Not together with `file`.",
+        examples=["SCOUT_API_KEYS"],
+    )
+    open_metrics: bool = Field(default=False, description="`GET /metrics` needs no key.")
+    open_status: bool = Field(default=False, description="`GET /status` needs no key.")
+
+
+class Proxy(Section):
+    """The proxy that answers the documented API."""
+
+    host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="The address to listen on. `0.0.0.0` opens the API to the network: set `keys` then.",
+    )
+    port: int = Field(default=2025, ge=1, le=65_535, description="The port of the API.")
+    prompt_format: Literal["auto", "raw"] = Field(
+        default="auto",
+        description="`auto`: a bare prompt, or ChatML, is put into the model's own chat template. `raw`: it is sent as "
+        "it is.",
+    )
+    limits: Limits = Field(default=Limits(), description="What one request may cost.")
+    cache: Cache = Field(default=Cache(), description="The response cache.")
+    queue: Queue = Field(default=Queue(), description="Where requests wait that the engine has no place for.")
+    keys: Keys = Field(default=Keys(), description="Who may use the API; open to all who reach the port without it.")
