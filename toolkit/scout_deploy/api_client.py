@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,7 +28,7 @@ def _place(error: dict[str, Any]) -> str:
     return "/".join(str(part) for part in error.get("loc", ()) if part != "body") or "body"
 
 
-def call_api(url: str, path: str, *, body: dict[str, Any] | None = None, timeout_s: float) -> ApiAnswer:
+def call_api(url: str, path: str, *, body: Mapping[str, object] | None = None, timeout_s: float) -> ApiAnswer:
     """GET, or POST `body` as JSON.
 
     Args:
@@ -50,7 +51,7 @@ def call_api(url: str, path: str, *, body: dict[str, Any] | None = None, timeout
             connection.request("GET", target)
         else:
             # Lone surrogates cannot be UTF-8; as \\ud800 they reach the API, which names them.
-            encoded = json.dumps(body).encode("ascii")
+            encoded = json.dumps(dict(body)).encode("ascii")
             connection.request("POST", target, body=encoded, headers={"Content-Type": "application/json"})
         response = connection.getresponse()
         return ApiAnswer(response.status, _decode(response.read()))

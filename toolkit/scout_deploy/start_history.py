@@ -9,7 +9,7 @@ KEPT_MODELS = 100
 
 @dataclass(frozen=True)
 class StartHistory:
-    """Seconds of the last successful start of each model, in one small file. It is advice: a lost file costs nothing."""
+    """Seconds of the last successful start of each model, in one small file. A lost file costs nothing."""
 
     path: Path
 

@@ -1,4 +1,4 @@
-"""The supervisor's process: `python -m scout_deploy.runtimes.supervise DEPLOYMENT_FOLDER STATE_FOLDER CONFIG_FOLDER`."""
+"""The supervisor's process: `python -m scout_deploy.runtimes.supervise DEPLOYMENT STATE CONFIG`, three folders."""
 
 import asyncio
 import logging
