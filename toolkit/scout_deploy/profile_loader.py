@@ -64,7 +64,9 @@ def load_profile(
     path, source = _locate(name_or_path, searched)
     layers = read_layers(path, source, searched)
     override, override_problems = override_layer(overrides or {}, Path.cwd())
-    merged = merge(merge(replace(layers.root, entries={}), layers.root), override)
+    # What is missing altogether has no line to name.
+    nothing = Mapping(entries={}, place=replace(layers.root.place, line=None))
+    merged = replace(merge(merge(nothing, layers.root), override), place=nothing.place)
     expansion = _Expander(environment)
     root = expansion.mapping(merged, ())
     problems = (*layers.problems, *override_problems, *expansion.problems)

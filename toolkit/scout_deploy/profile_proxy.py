@@ -77,8 +77,8 @@ class Keys(Section):
         description="The name of the environment variable that holds the API keys. Not together with `file`.",
         examples=["SCOUT_API_KEYS"],
     )
-    open_metrics: bool = Field(default=False, description="`GET /metrics` needs no key.")
-    open_status: bool = Field(default=False, description="`GET /status` needs no key.")
+    open_metrics: bool = Field(default=False, description="`GET /metrics` needs no key, also where keys are set.")
+    open_status: bool = Field(default=False, description="`GET /status` needs no key, also where keys are set.")
 
 
 class Proxy(Section):

@@ -32,7 +32,8 @@ def profile_schema() -> Schema:
     variable for every key; keys that begin with `x-` everywhere; a file without `engine` if it extends another.
     """
     raw = Profile.model_json_schema()
-    definitions = {name: _object(schema) for name, schema in raw.pop("$defs").items()}
+    _describe_sections(raw, raw["$defs"])
+    definitions = {name: _object(schema) for name, schema in raw["$defs"].items()}
     root = _object(raw)
     return {
         "$schema": DIALECT,
@@ -94,11 +95,22 @@ def _walk(schema: Schema, definitions: Schema, key: tuple[str, ...]) -> Iterator
         yield from _walk(whole, definitions, (*key, name))
 
 
+def _describe_sections(schema: Schema, definitions: Schema) -> None:
+    """Put back what pydantic leaves out, depending on its version: a description that repeats the section's own."""
+    for part in (part for one in (schema, *definitions.values()) for part in one["properties"].values()):
+        if "$ref" in part:
+            part.setdefault("description", _summary(definitions[part["$ref"].rpartition("/")[2]]))
+
+
+def _summary(schema: Schema) -> str:
+    return str(schema["description"]).partition("\n\n")[0].replace("\n", " ")
+
+
 def _object(schema: Schema) -> Schema:
     """Turn the model's schema of a section into the file's."""
     result: Schema = {"type": "object"}
     if "description" in schema:
-        result["description"] = schema["description"].partition("\n\n")[0].replace("\n", " ")
+        result["description"] = _summary(schema)
     result["properties"] = {name: _key(part) for name, part in schema["properties"].items()}
     result["patternProperties"] = {"^x-": True}
     result["additionalProperties"] = False
