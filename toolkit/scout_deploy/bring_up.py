@@ -1,13 +1,12 @@
 """`up`: from a planned deployment to one that answered its first generation, or to the reason why not."""
 
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from scout_deploy.deployment import DeploymentSpec, DeploymentState, DeploymentStatus, Failure, differences
 from scout_deploy.errors import DeployError, DeploymentChangedError, EngineExitedError, PortInUseError
-from scout_deploy.processes import is_alive, is_port_free, port_holder
+from scout_deploy.processes import ProcessIdentity, is_alive, is_port_free, port_holder
 from scout_deploy.runtimes.process_runtime import Observation, ProcessRuntime
 
 _POLL_S = 0.03
@@ -57,12 +56,15 @@ def bring_up(runtime: ProcessRuntime, spec: DeploymentSpec, emit: Callable[[Prog
         emit(Progress(phase=phase, detail=detail, elapsed_s=time.monotonic() - began))
 
     with runtime.changing(spec.name, "up"):
-        supervisor: subprocess.Popen[bytes] | None = None
         if not _runs_already(runtime, spec, tell):
             _check_port(runtime, spec)
             supervisor = runtime.start(spec)
-        elif _state(runtime, spec) is not DeploymentState.STARTING:
-            return Up(spec=spec, was_running=True, elapsed_s=time.monotonic() - began)
+        else:
+            status = runtime.observe(spec.name).status
+            if status is None or status.state is not DeploymentState.STARTING:
+                return Up(spec=spec, was_running=True, elapsed_s=time.monotonic() - began)
+            # An earlier `up` was ended before it was ready; its supervisor goes on.
+            supervisor = status.supervisor
         try:
             _watch(runtime, spec, supervisor, tell)
         except KeyboardInterrupt:
@@ -70,11 +72,6 @@ def bring_up(runtime: ProcessRuntime, spec: DeploymentSpec, emit: Callable[[Prog
             runtime.stop(spec.name)
             raise
     return Up(spec=spec, was_running=False, elapsed_s=time.monotonic() - began)
-
-
-def _state(runtime: ProcessRuntime, spec: DeploymentSpec) -> DeploymentState | None:
-    status = runtime.store(spec.name).read_status()
-    return None if status is None else status.state
 
 
 def _runs_already(runtime: ProcessRuntime, spec: DeploymentSpec, tell: Callable[[str, str], None]) -> bool:
@@ -125,28 +122,22 @@ def _check_port(runtime: ProcessRuntime, spec: DeploymentSpec) -> None:
 def _watch(
     runtime: ProcessRuntime,
     spec: DeploymentSpec,
-    supervisor: subprocess.Popen[bytes] | None,
+    supervisor: ProcessIdentity | None,
     tell: Callable[[str, str | None], None],
 ) -> None:
     store = runtime.store(spec.name)
-    shown: tuple[str | None, str | None] = (None, None)
+    shown = 0
     while True:
         status = store.read_status()
-        if status is not None and (status.phase, status.detail) != shown:
-            shown = (status.phase, status.detail)
-            if status.phase is not None:
-                tell(status.phase, status.detail)
+        phases = () if status is None else status.phases
+        for phase in phases[shown:]:
+            tell(phase.name, phase.detail)
+        shown = len(phases)
         if status is not None and _is_settled(status):
             return
-        if _is_gone(status, supervisor):
+        if supervisor is None or not is_alive(supervisor):
             raise _supervisor_died(store.log("supervisor").read_text(encoding="utf-8", errors="replace"))
         time.sleep(_POLL_S)
-
-
-def _is_gone(status: DeploymentStatus | None, supervisor: subprocess.Popen[bytes] | None) -> bool:
-    if supervisor is not None:
-        return supervisor.poll() is not None
-    return status is None or not is_alive(status.supervisor)
 
 
 def _is_settled(status: DeploymentStatus) -> bool:

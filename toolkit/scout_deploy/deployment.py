@@ -90,6 +90,18 @@ class ProcessStatus(_Frozen):
     last_exit: Exit | None = None
 
 
+class PhaseRecord(_Frozen):
+    """A phase of a start, in the engine adapter's words.
+
+    Args:
+        began_s: Seconds since the epoch.
+    """
+
+    name: str
+    detail: str | None = None
+    began_s: float
+
+
 class Failure(_Frozen):
     """Why a start failed, for a person: cause, next step, and lines that show it.
 
@@ -108,16 +120,14 @@ class DeploymentStatus(_Frozen):
     """What the supervisor saw last; times are seconds since the epoch.
 
     Args:
-        phase: The phase of the start in the engine adapter's words; None once ready.
+        phases: Those of the start, or of the last recovery; the newest last.
     """
 
     state: DeploymentState
     supervisor: ProcessIdentity
     started_s: float
     ready_s: float | None = None
-    phase: str | None = None
-    detail: str | None = None
-    percent: float | None = None
+    phases: tuple[PhaseRecord, ...] = ()
     failure: Failure | None = None
     processes: tuple[ProcessStatus, ...] = ()
 
@@ -128,7 +138,11 @@ def _reachable(host: str) -> str:
     except ValueError:
         return host
     if address.is_unspecified:
-        address = ipaddress.IPv4Address("127.0.0.1") if isinstance(address, ipaddress.IPv4Address) else ipaddress.ip_address("::1")
+        address = (
+            ipaddress.IPv4Address("127.0.0.1")
+            if isinstance(address, ipaddress.IPv4Address)
+            else ipaddress.ip_address("::1")
+        )
     return f"[{address}]" if isinstance(address, ipaddress.IPv6Address) else str(address)
 
 

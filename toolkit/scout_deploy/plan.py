@@ -82,10 +82,14 @@ def plan_embedded(profile: Profile, target: Target, model_file: Path, facts: Ggu
         ProfileError: A setting that nothing would honour.
     """
     if problems := tuple(_refused(profile, facts)):
-        raise ProfileError(f"profile '{target.profile_name}' asks for what this deployment would not do:\n" + "\n".join(problems))
+        raise ProfileError(
+            f"profile '{target.profile_name}' asks for what this deployment would not do:\n" + "\n".join(problems)
+        )
     identity = profile.identity()
     model_id = profile.model.id or facts.name or model_file.stem
-    context = profile.engine.context_length or min(facts.context_length or _DEMONSTRATION_CONTEXT, _DEMONSTRATION_CONTEXT)
+    context = profile.engine.context_length or min(
+        facts.context_length or _DEMONSTRATION_CONTEXT, _DEMONSTRATION_CONTEXT
+    )
     routes = RouteTable(
         revision=1,
         deployment=target.name,
@@ -119,7 +123,9 @@ def plan_embedded(profile: Profile, target: Target, model_file: Path, facts: Ggu
         port=proxy.port,
         proxy=ProcessSpec(
             role="proxy",
-            argv=_module(target, "scout_proxy", "--routes", target.routes, "--host", proxy.host, "--port", PORT_PLACEHOLDER),
+            argv=_module(
+                target, "scout_proxy", "--routes", target.routes, "--host", proxy.host, "--port", PORT_PLACEHOLDER
+            ),
         ),
         engine=ProcessSpec(
             role="engine",
@@ -137,7 +143,9 @@ def ignored_settings(profile: Profile) -> tuple[str, ...]:
         ("proxy/cache", profile.proxy.cache == Cache(), "every answer is generated"),
         ("proxy/queue", profile.proxy.queue == Queue(), "requests beyond the engine's limit are answered with 429"),
     )
-    return tuple(f"{name} has no effect in this version: {effect}" for name, is_default, effect in sections if not is_default)
+    return tuple(
+        f"{name} has no effect in this version: {effect}" for name, is_default, effect in sections if not is_default
+    )
 
 
 def _refused(profile: Profile, facts: GgufFacts) -> Iterator[str]:

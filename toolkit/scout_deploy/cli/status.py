@@ -83,8 +83,9 @@ def _show(output: Output, seen: Observation, answer: dict[str, Any] | None) -> N
     if answer is not None and (serving := answer.get("serving")):
         facts = [serving.get(key) for key in ("model_id", "quantization", "engine", "engine_version")]
         output.line(f"  serving   {' · '.join(str(fact) for fact in facts if fact)}")
-    if last is not None and last.phase is not None:
-        output.line(f"  phase     {last.phase}" + (f"  {last.detail}" if last.detail else ""))
+    if last is not None and last.phases and last.state in {DeploymentState.STARTING, DeploymentState.RECOVERING}:
+        phase = last.phases[-1]
+        output.line(f"  phase     {phase.name}" + (f"  {phase.detail}" if phase.detail else ""))
     if last is not None and last.state is DeploymentState.FAILED and last.failure is not None:
         output.line(f"  cause     {last.failure.cause}", style="red")
         for line in last.failure.evidence:

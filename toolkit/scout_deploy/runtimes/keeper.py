@@ -77,6 +77,10 @@ class Keeper:
         self._ready.set()
         self._served_once = True
 
+    async def wait_ready(self) -> None:
+        """Wait until this life serves."""
+        await self._ready.wait()
+
     @property
     def is_ready(self) -> bool:
         """Whether a life runs and serves."""

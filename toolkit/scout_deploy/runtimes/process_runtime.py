@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from scout_deploy.deployment import DeploymentSpec, DeploymentStatus
 from scout_deploy.deployment_store import DeploymentStore, unusable
 from scout_deploy.errors import DeployError, DeploymentBusyError
 from scout_deploy.file_lock import FileLock, LockHeldError
-from scout_deploy.processes import ProcessIdentity, is_alive, marked_processes, stop_processes
+from scout_deploy.processes import ProcessIdentity, identify, is_alive, marked_processes, stop_processes
 from scout_deploy.rotating_log import rotated
 from scout_deploy.runtimes.supervisor import MARK_VARIABLE
 from scout_deploy.xdg import UserDirectories
@@ -95,8 +94,11 @@ class ProcessRuntime:
             processes=self._processes(store),
         )
 
-    def start(self, spec: DeploymentSpec) -> subprocess.Popen[bytes]:
+    def start(self, spec: DeploymentSpec) -> ProcessIdentity | None:
         """Declare a deployment and start its supervisor, which outlives this process.
+
+        Returns:
+            The supervisor; None if it was gone before it could be looked at.
 
         Raises:
             StateError: The state directory cannot be written.
@@ -109,16 +111,19 @@ class ProcessRuntime:
         if log.exists():
             log.replace(rotated(log, 1))
         folders = (store.folder, self._directories.state, self._directories.config)
-        with log.open("ab") as output:
-            return subprocess.Popen(  # noqa: S603
-                [sys.executable, "-P", "-m", "scout_deploy.runtimes.supervise", *map(str, folders)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd="/",
-                env={**os.environ, MARK_VARIABLE: str(store.folder)},
-                start_new_session=True,
-            )
+        # Spawned, not a subprocess.Popen: nobody here will ever wait for it.
+        pid = os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-P", "-m", "scout_deploy.runtimes.supervise", *map(str, folders)],
+            {**os.environ, MARK_VARIABLE: str(store.folder)},
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+        )
+        return identify(pid)
 
     def stop(self, name: str) -> tuple[ProcessIdentity, ...]:
         """End every process of a deployment and forget it, whatever state it is in. Blocks while it drains.

@@ -3,7 +3,15 @@
 import logging
 from collections.abc import Callable
 
-from scout_deploy.deployment import DeploymentSpec, DeploymentState, DeploymentStatus, Exit, Failure, ProcessStatus
+from scout_deploy.deployment import (
+    DeploymentSpec,
+    DeploymentState,
+    DeploymentStatus,
+    Exit,
+    Failure,
+    PhaseRecord,
+    ProcessStatus,
+)
 from scout_deploy.deployment_store import DeploymentStore
 from scout_deploy.engines.adapter import StartPhase
 from scout_deploy.errors import StateError
@@ -59,7 +67,10 @@ class StatusBoard:
 
     def phase(self, phase: StartPhase, estimate_s: float | None) -> None:
         """Note the engine's phase here and in the route table."""
-        self._set(phase=phase.name, detail=phase.detail)
+        # Every start begins with its own first phase, so what is kept never outgrows one start.
+        earlier = () if phase.name in {one.name for one in self.status.phases} else self.status.phases
+        record = PhaseRecord(name=phase.name, detail=phase.detail, began_s=self._now())
+        self._set(phases=(*earlier, record))
         if self.routes.upstreams:
             told = Phase(name=phase.name, detail=phase.detail, estimate_s=estimate_s)
             self.upstream(self.engine_url, self.routes.upstreams[0].state, told)
@@ -77,11 +88,11 @@ class StatusBoard:
     def ready(self) -> None:
         """Everything serves."""
         ready_s = self.status.ready_s or self._now()
-        self._set(state=DeploymentState.READY, ready_s=ready_s, phase=None, detail=None, failure=None)
+        self._set(state=DeploymentState.READY, ready_s=ready_s, failure=None)
 
     def failed(self, failure: Failure) -> None:
         """The start failed, or the engine was given up; the proxy goes on answering 503."""
-        self._set(state=DeploymentState.FAILED, failure=failure, phase=None, detail=None)
+        self._set(state=DeploymentState.FAILED, failure=failure)
         if self.routes.upstreams:
             self.upstream(self.engine_url, UpstreamState.FAILED, Phase(name="failed", detail=failure.cause))
 

@@ -20,6 +20,8 @@ from scout_deploy.xdg import UserDirectories
 def main(arguments: list[str]) -> int:
     """Supervise until SIGTERM or SIGINT; return the exit status."""
     deployment, state, config = map(Path, arguments)
+    # A daemon must not keep the directory it was started in from being unmounted or removed.
+    os.chdir("/")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     store = DeploymentStore(deployment)
     try:

@@ -7,6 +7,7 @@ served once comes back, at once and then with growing delays.
 """
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -98,23 +99,28 @@ class Supervisor:
             OSError: One of the two commands cannot be started at all.
         """
         self._spawn(self._flush_behind())
-        keepers = [asyncio.create_task(self._proxy.keep()), asyncio.create_task(self._engine.keep())]
-        stop = asyncio.create_task(self._stop.wait())
+        keepers = [asyncio.create_task(self._keep(keeper)) for keeper in (self._proxy, self._engine)]
         try:
-            await asyncio.wait([*keepers, stop], return_when=asyncio.FIRST_EXCEPTION)
+            await self._stop.wait()
             for keeper in keepers:
                 if keeper.done():
                     keeper.result()
-            await stop
         finally:
             self.request_stop()
             self._board.stopping()
             # The proxy first: it finishes what it accepted while its engine still works.
             await self._proxy.stop(grace_s=self._spec.routes.limits.drain_s + _PROXY_GRACE_MARGIN_S)
             await self._engine.stop(grace_s=_ENGINE_GRACE_S)
-            for task in (*keepers, stop, *self._background):
+            for task in (*keepers, *self._background):
                 task.cancel()
-            await asyncio.gather(*keepers, stop, *self._background, return_exceptions=True)
+            await asyncio.gather(*keepers, *self._background, return_exceptions=True)
+
+    async def _keep(self, keeper: Keeper) -> None:
+        try:
+            await keeper.keep()
+        except OSError:
+            self.request_stop()
+            raise
 
     def _proxy_started(self, identity: ProcessIdentity | None, port: int) -> None:
         self._board.process_started("proxy", identity)
@@ -184,15 +190,21 @@ class Supervisor:
             self._engine_phase(StartPhase(name="restart", detail=f"the engine died; again in {end.delay_s:g} s"))
             return
         told = self._explain(end)
-        self._fail(
-            Failure(
-                exit_code=told.exit_code,
-                cause=told.cause,
-                next_step=told.next_step,
-                evidence=self._shown(self._engine),
-                evidence_file=evidence_file,
-            )
+        failure = Failure(
+            exit_code=told.exit_code,
+            cause=told.cause,
+            next_step=told.next_step,
+            evidence=self._shown(self._engine),
+            evidence_file=evidence_file,
         )
+        self._spawn(self._fail_once_proxy_answers(failure))
+
+    async def _fail_once_proxy_answers(self, failure: Failure) -> None:
+        # An engine can die before the proxy listens; whoever reads of the failure may rely on the proxy's 503.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PROXY_START_TIMEOUT_S):
+                await self._proxy.wait_ready()
+        self._fail(failure)
 
     def _explain(self, end: End) -> Explanation:
         if not end.timed_out:
@@ -217,6 +229,8 @@ class Supervisor:
         return evidence_file
 
     def _fail(self, failure: Failure) -> None:
+        if self._given_up:
+            return
         logger.error("failed: %s", failure.cause)
         self._given_up = True
         self._board.failed(failure)

@@ -1,0 +1,232 @@
+"""The supervisor and the runtime over real processes: starts, deaths, recoveries, ends."""
+
+import json
+import os
+import signal
+import socket
+
+import pytest
+
+from fakes.scripted_deployment import ScriptedDeployment
+from scout_deploy.api_client import call_api
+from scout_deploy.bring_up import Progress, bring_up
+from scout_deploy.deployment import DeploymentState, ProcessStatus
+from scout_deploy.errors import (
+    DeploymentBusyError,
+    DeploymentChangedError,
+    ModelFileError,
+    PortInUseError,
+    StartTimeoutError,
+    StateError,
+)
+from scout_deploy.processes import is_alive
+from scout_deploy.runtimes.process_runtime import ProcessRuntime
+from scout_deploy.xdg import UserDirectories
+from scout_proxy.route_table import UpstreamState, read_route_table
+
+
+def silent(_: Progress) -> None:
+    """Show nothing."""
+
+
+def process(scripted: ScriptedDeployment, role: str) -> ProcessStatus:
+    return next(one for one in scripted.status().processes if one.role == role)
+
+
+def kill(scripted: ScriptedDeployment, role: str) -> int:
+    identity = process(scripted, role).identity
+    assert identity is not None
+    os.kill(identity.pid, signal.SIGKILL)
+    return identity.pid
+
+
+def test_up_shows_the_phases_and_returns_when_the_first_generation_worked(scripted: ScriptedDeployment) -> None:
+    shown: list[Progress] = []
+
+    result = bring_up(scripted.runtime, scripted.spec, shown.append)
+
+    assert not result.was_running
+    assert shown[-1].phase == "first generation"
+    assert call_api(scripted.spec.url, "/generate", body={}, timeout_s=5).status == 200
+    assert scripted.status().state is DeploymentState.READY
+
+
+def test_up_again_is_a_no_op_that_says_so(scripted: ScriptedDeployment) -> None:
+    bring_up(scripted.runtime, scripted.spec, silent)
+    before = scripted.status()
+
+    result = bring_up(scripted.runtime, scripted.spec, silent)
+
+    assert result.was_running
+    assert scripted.status() == before
+
+
+def test_up_with_another_profile_says_what_differs_and_changes_nothing(scripted: ScriptedDeployment) -> None:
+    bring_up(scripted.runtime, scripted.spec, silent)
+    before = scripted.status()
+    changed = scripted.spec.model_copy(update={"settings": {"proxy/port": "2", "replicas": "1"}})
+
+    with pytest.raises(DeploymentChangedError) as caught:
+        bring_up(scripted.runtime, changed, silent)
+
+    assert caught.value.evidence == ("proxy/port: 1 -> 2", "replicas: (not set) -> 1")
+    assert scripted.status() == before
+
+
+def test_down_leaves_nothing_behind(scripted: ScriptedDeployment) -> None:
+    bring_up(scripted.runtime, scripted.spec, silent)
+    before = scripted.runtime.observe(scripted.spec.name)
+
+    orphans = scripted.runtime.stop(scripted.spec.name)
+
+    assert orphans == ()
+    assert len(before.processes) == 3
+    assert not any(is_alive(one) for one in before.processes)
+    assert scripted.runtime.names() == ()
+    assert not scripted.runtime.store(scripted.spec.name).folder.exists()
+
+
+def test_down_leaves_nothing_behind_after_a_killed_supervisor(scripted: ScriptedDeployment) -> None:
+    bring_up(scripted.runtime, scripted.spec, silent)
+    os.kill(scripted.status().supervisor.pid, signal.SIGKILL)
+    os.waitpid(scripted.status().supervisor.pid, 0)
+    left = scripted.runtime.observe(scripted.spec.name)
+
+    orphans = scripted.runtime.stop(scripted.spec.name)
+
+    assert not left.supervised
+    assert len(left.processes) == 2
+    assert {one.pid for one in orphans} == {one.pid for one in left.processes}
+    assert not any(is_alive(one) for one in left.processes)
+
+
+def test_up_after_a_killed_supervisor_starts_again(scripted: ScriptedDeployment) -> None:
+    bring_up(scripted.runtime, scripted.spec, silent)
+    old = scripted.status()
+    os.kill(old.supervisor.pid, signal.SIGKILL)
+    os.waitpid(old.supervisor.pid, 0)
+    shown: list[Progress] = []
+
+    result = bring_up(scripted.runtime, scripted.spec, shown.append)
+
+    assert not result.was_running
+    assert shown[0].phase == "note"
+    assert "its supervisor is gone" in str(shown[0].detail)
+    assert not any(one.identity is not None and is_alive(one.identity) for one in old.processes)
+
+
+@pytest.mark.parametrize("role", ["engine", "proxy"])
+def test_a_killed_process_comes_back(scripted: ScriptedDeployment, role: str) -> None:
+    bring_up(scripted.runtime, scripted.spec, silent)
+    routes = scripted.runtime.store(scripted.spec.name).routes
+    old_pid = kill(scripted, role)
+
+    def is_back(_: object) -> bool:
+        now = process(scripted, role)
+        return now.identity is not None and now.identity.pid != old_pid
+
+    scripted.wait_until(is_back)
+    scripted.wait_ready()
+
+    assert process(scripted, role).restarts == 1
+    assert process(scripted, role).last_exit is not None
+    assert read_route_table(routes).upstreams[0].state is UpstreamState.RUNNING
+    assert call_api(scripted.spec.url, "/generate", body={}, timeout_s=5).status == 200
+
+
+def test_a_first_start_that_fails_is_explained_and_leaves_the_proxy_answering_503(scripted: ScriptedDeployment) -> None:
+    scripted.behave("die 3 /models/a.gguf is not a GGUF file")
+
+    with pytest.raises(ModelFileError, match="not a GGUF file") as caught:
+        bring_up(scripted.runtime, scripted.spec, silent)
+
+    status = scripted.wait_until(lambda status: status.state is DeploymentState.FAILED)
+    assert process(scripted, "engine").identity is None
+    assert process(scripted, "engine").restarts == 0
+    assert call_api(scripted.spec.url, "/generate", body={}, timeout_s=5).status == 503
+    evidence = json.loads(next(scripted.evidence.glob("*-engine.json")).read_text(encoding="utf-8"))
+    assert evidence["exit_code"] == 3
+    assert "scout-engine: error: /models/a.gguf is not a GGUF file" in evidence["log"]
+    assert status.failure is not None
+    assert str(status.failure.evidence_file) in caught.value.evidence[-1]
+
+
+def test_up_after_a_failed_start_tries_again(scripted: ScriptedDeployment) -> None:
+    scripted.behave("die 3 broken")
+    with pytest.raises(ModelFileError):
+        bring_up(scripted.runtime, scripted.spec, silent)
+    scripted.behave("serve")
+    shown: list[Progress] = []
+
+    bring_up(scripted.runtime, scripted.spec, shown.append)
+
+    assert shown[0].detail == "the last start failed; starting again"
+    assert scripted.status().state is DeploymentState.READY
+
+
+def test_an_engine_that_is_never_ready_is_stopped_at_the_timeout(scripted: ScriptedDeployment) -> None:
+    scripted.behave("hang")
+    impatient = scripted.spec.model_copy(update={"start_timeout_s": 0.3})
+
+    with pytest.raises(StartTimeoutError, match=r"not ready within 0\.3 s"):
+        bring_up(scripted.runtime, impatient, silent)
+
+    scripted.wait_until(lambda _: process(scripted, "engine").identity is None)
+
+
+def test_an_engine_that_was_ready_and_dies_again_and_again_is_retried_later_each_time(
+    scripted: ScriptedDeployment,
+) -> None:
+    bring_up(scripted.runtime, scripted.spec, silent)
+    scripted.behave("die 7 out of order")
+    kill(scripted, "engine")
+
+    status = scripted.wait_until(lambda _: process(scripted, "engine").restarts == 3)
+
+    assert status.state is DeploymentState.RECOVERING
+    assert call_api(scripted.spec.url, "/generate", body={}, timeout_s=5).status == 503
+    scripted.behave("serve")
+    scripted.wait_ready()
+
+
+def test_a_taken_port_names_who_has_it(scripted: ScriptedDeployment) -> None:
+    with socket.create_server(("127.0.0.1", scripted.spec.port)), pytest.raises(PortInUseError) as caught:
+        bring_up(scripted.runtime, scripted.spec, silent)
+
+    assert f"pid {os.getpid()}" in caught.value.message
+    assert scripted.runtime.names() == ()
+
+
+def test_two_ups_at_once_are_told_apart(scripted: ScriptedDeployment) -> None:
+    with (
+        scripted.runtime.changing(scripted.spec.name, "up"),
+        pytest.raises(DeploymentBusyError, match=f"scout-deploy up .pid {os.getpid()}"),
+    ):
+        bring_up(scripted.runtime, scripted.spec, silent)
+
+
+def test_a_state_directory_that_cannot_be_written_says_which(
+    scripted: ScriptedDeployment, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    occupied = tmp_path_factory.mktemp("occupied") / "file"
+    occupied.write_text("not a directory", encoding="utf-8")
+    runtime = ProcessRuntime(UserDirectories(state=occupied, config=occupied))
+
+    with pytest.raises(StateError, match=str(occupied)) as caught:
+        bring_up(runtime, scripted.spec, silent)
+
+    assert "XDG_STATE_HOME" in str(caught.value.next_step)
+
+
+def test_ctrl_c_takes_back_what_was_begun(scripted: ScriptedDeployment) -> None:
+    scripted.behave("hang")
+
+    def interrupt(progress: Progress) -> None:
+        if progress.phase == "load":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bring_up(scripted.runtime, scripted.spec, interrupt)
+
+    assert scripted.runtime.names() == ()
+    assert not scripted.runtime.store(scripted.spec.name).folder.exists()
