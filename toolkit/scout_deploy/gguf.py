@@ -41,7 +41,7 @@ class GgufFacts:
 
     Args:
         context_length: The most tokens that the model was made for, where the file says so.
-        file_type: llama.cpp's name of how most weights are stored, such as `Q8_0`.
+        quantization: llama.cpp's name of how most weights are stored, such as `Q8_0`.
         adds_bos: Whether the engine puts `bos_token` before a prompt by itself, where the file says so.
         special_tokens: The texts of the tokens that steer the model, longest first: every control token, and of the
             user-defined ones those that the chat template writes.
@@ -55,7 +55,7 @@ class GgufFacts:
     architecture: str
     name: str | None
     context_length: int | None
-    file_type: str | None
+    quantization: str | None
     chat_template: str | None
     bos_token_id: int | None
     bos_token: str | None
@@ -103,7 +103,7 @@ def read_gguf(path: Path) -> GgufFacts:
         architecture=architecture,
         name=text_of(header.metadata, "general.name"),
         context_length=whole_number(header.metadata, f"{architecture}.context_length"),
-        file_type=None if file_type is None else FILE_TYPES.get(file_type),
+        quantization=None if file_type is None else FILE_TYPES.get(file_type),
         chat_template=text_of(header.metadata, TEMPLATE_KEY),
         bos_token_id=vocabulary.bos_token_id,
         bos_token=vocabulary.bos_token,
