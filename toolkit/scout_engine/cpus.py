@@ -11,8 +11,9 @@ _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 def default_threads() -> int:
     """Return one less than the cores this process may use, at least 1.
 
-    llama.cpp's threads wait for each other after every layer: where one of them shares its core with the HTTP side, all of them wait.
-    On two cores with a neighbour, two threads gave 80 to 380 tokens/s where one gave 1,300 to 1,850 (the demonstration model's size).
+    llama.cpp's threads wait for each other after every layer: where one of them shares its core with the HTTP side, all
+    of them wait. On two cores with a neighbour, two threads gave 80 to 380 tokens/s where one gave 1,300 to 1,850 (the
+    demonstration model's size).
     """
     return max(1, min(_usable_cores(), _quota_cores()) - 1)
 

@@ -1,7 +1,8 @@
 """Read typed fields off a JSON body, and refuse in the words of TGI's web framework.
 
-TGI's router deserializes into Rust types: a JSON number for a number, no string for it, integers within their width, 32-bit floats.
-What does not fit is answered as text/plain with status 422, what is not JSON with 400. Unknown fields are ignored there, and here.
+TGI's router deserializes into Rust types: a JSON number for a number, no string for it, integers within their width,
+32-bit floats. What does not fit is answered as text/plain with status 422, what is not JSON with 400. Unknown fields
+are ignored there, and here.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What a client asks to be generated: the body of TGI's native routes as typed values, not yet held against any rule."""
+"""What a client asks to be generated: the body of TGI's native routes as typed values, not yet checked."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -24,12 +24,17 @@ class Grammar:
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateParameters:
-    """TGI's `GenerateParameters` (router/src/lib.rs); None is absent."""
+    """TGI's `GenerateParameters` (router/src/lib.rs); None is absent.
+
+    `presence_penalty` is OpenAI's, from the /v1 routes. TGI turns it into a repetition penalty of x + 2, so that its
+    neutral value 0 penalizes heavily; llama.cpp has the real one.
+    """
 
     best_of: int | None = None
     temperature: float | None = None
     repetition_penalty: float | None = None
     frequency_penalty: float | None = None
+    presence_penalty: float | None = None
     top_k: int | None = None
     top_p: float | None = None
     typical_p: float | None = None
@@ -63,7 +68,8 @@ class GenerateRequest:
 def parse_generate_request(value: object) -> GenerateRequest:
     """Read the body of /generate, /generate_stream, /tokenize and POST /.
 
-    An absent `parameters` samples, an empty one does not: TGI's two defaults differ (router/src/lib.rs, default_parameters).
+    An absent `parameters` samples, an empty one does not: TGI's two defaults differ (router/src/lib.rs,
+    default_parameters).
 
     Raises:
         BodyError: A field has the wrong type.

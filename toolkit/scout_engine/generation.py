@@ -1,22 +1,22 @@
 """Run requests through llama.cpp: the places at the engine, validation, best_of, and the way from events to tokens."""
 
-import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import perf_counter
 
+from scout_engine.completed import Completed, Timings
+from scout_engine.concurrency import all_or_none
 from scout_engine.config import Limits
 from scout_engine.errors import (
     GenerationError,
     IncompleteGenerationError,
     OverloadedError,
-    RequestError,
     ValidationError,
 )
 from scout_engine.generate_request import GenerateRequest
-from scout_engine.llama_client import EventStream, LlamaClient, LlamaError
+from scout_engine.llama_client import CompletionEvent, EventStream, LlamaClient, LlamaError
 from scout_engine.metrics import EngineMetrics
 from scout_engine.sampling import completion_body
 from scout_engine.tokens import FinishReason, Token, TokenReader
@@ -24,40 +24,6 @@ from scout_engine.validation import ValidRequest, check_best_of, check_length, c
 from scout_engine.vocabulary import Vocabulary
 
 _BAD_REQUEST = 400
-
-
-@dataclass(frozen=True, kw_only=True)
-class Timings:
-    """Seconds spent on one request: checking it, waiting for a slot, in llama.cpp, and all together."""
-
-    validation_s: float
-    queue_s: float
-    inference_s: float
-    total_s: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Completed:
-    """One finished sequence.
-
-    Attributes:
-        seed: 64 bits; None when the request was greedy.
-        input_length: Tokens of the prompt.
-    """
-
-    text: str
-    tokens: Sequence[Token]
-    finish_reason: FinishReason
-    generated_tokens: int
-    seed: int | None
-    input_length: int
-    timings: Timings
-
-    @property
-    def mean_logprob(self) -> float:
-        """What best_of compares; tokens whose logprob llama.cpp does not report are left out."""
-        known = [token.logprob for token in self.tokens if token.logprob is not None]
-        return sum(known) / len(known) if known else float("-inf")
 
 
 class Generation:
@@ -106,7 +72,7 @@ class Generation:
             raise IncompleteGenerationError
         return self._read(events)
 
-    def _read(self, events: Sequence[dict[str, object]]) -> list[Token]:
+    def _read(self, events: Sequence[CompletionEvent]) -> list[Token]:
         tokens: list[Token] = []
         for event in events:
             tokens += self._reader.read(event)
@@ -171,7 +137,7 @@ class Engine:
         self._in_flight = 0
 
     async def tokenize(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
-        """Return the tokens of `text`, its special tokens recognised, with the model's begin-of-text token where wanted."""
+        """Return the tokens of `text`, its special tokens recognised, a begin-of-text token where wanted."""
         body = {"content": text, "add_special": add_special_tokens, "parse_special": True}
         try:
             answer = await self._llama.post("/tokenize", body)
@@ -251,12 +217,6 @@ class Engine:
         One that fails ends them all.
         """
         check_best_of(count, self.limits)
-        tasks: list[asyncio.Task[Completed]] = []
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks.extend(group.create_task(self.generate(request)) for _ in range(count))
-        except* RequestError as failures:
-            raise failures.exceptions[0] from None
-        sequences = [task.result() for task in tasks]
+        sequences = await all_or_none([self.generate(request) for _ in range(count)])
         best = max(sequences, key=lambda sequence: sequence.mean_logprob)
         return [best, *(sequence for sequence in sequences if sequence is not best)]

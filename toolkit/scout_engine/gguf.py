@@ -1,7 +1,7 @@
 """Read a GGUF file's metadata, and refuse a file that llama.cpp could not load.
 
-The layout is ggml's docs/gguf.md: magic, version, counts, key-value pairs, tensor descriptions, then the tensors' bytes, each at an
-offset from the end of the header rounded up to the alignment.
+The layout is ggml's docs/gguf.md: magic, version, counts, key-value pairs, tensor descriptions, then the tensors'
+bytes, each at an offset from the end of the header rounded up to the alignment.
 """
 
 import struct
@@ -57,7 +57,8 @@ def read_metadata(path: Path) -> GgufMetadata:
     """Return the metadata of `path`.
 
     Raises:
-        ModelFileError: The file is missing, unreadable, not GGUF, of an unknown version, or shorter than its header says.
+        ModelFileError: The file is missing, unreadable, not GGUF, of an unknown version, or shorter than its header
+        says.
     """
     try:
         with path.open("rb") as file:
@@ -81,7 +82,8 @@ def _read(file: BinaryIO, size_bytes: int, path: Path) -> GgufMetadata:
         return _read_after_magic(_Reader(file, size_bytes), size_bytes, path)
     except (_DamagedError, struct.error, UnicodeDecodeError) as error:
         raise ModelFileError(
-            f"model file {path} ({size_bytes:,} bytes) is damaged or cut off: {error}; fetch it again and compare its checksum"
+            f"model file {path} ({size_bytes:,} bytes) is damaged or cut off: {error}; "
+            "fetch it again and compare its checksum"
         ) from error
 
 
@@ -89,7 +91,8 @@ def _read_after_magic(reader: "_Reader", size_bytes: int, path: Path) -> GgufMet
     version = reader.scalar("I")
     if version not in _READABLE_VERSIONS:
         raise ModelFileError(
-            f"model file {path} is GGUF version {version}; versions {_READABLE_VERSIONS} are read: convert the model again"
+            f"model file {path} is GGUF version {version}; versions {_READABLE_VERSIONS} are read: "
+            "convert the model again"
         )
     tensor_count, pair_count = reader.length("tensor count"), reader.length("metadata count")
     values = {reader.string(): reader.value(reader.scalar("I")) for _ in range(pair_count)}

@@ -1,4 +1,4 @@
-"""What every route needs of HTTP: a bounded JSON body, errors as answers, streams, and a look-out for the client leaving."""
+"""What every route needs of HTTP: a bounded JSON body, streams, and a look-out for the client leaving."""
 
 import asyncio
 import contextlib

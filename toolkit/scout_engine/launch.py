@@ -1,4 +1,4 @@
-"""Put an engine together: model file, llama.cpp, limits, warm-up, listening. The order is what its callers see of a start."""
+"""Put an engine together, in the order that its callers see: model file, llama.cpp, warm-up, listening."""
 
 import socket
 from collections.abc import Callable
@@ -83,8 +83,8 @@ def _context(config: EngineConfig, facts: GgufMetadata) -> int:
 async def run(config: EngineConfig, *, clock: Callable[[], float] = perf_counter) -> None:
     """Start, serve until told to stop, drain, return.
 
-    The address is bound first, so that a taken port fails before a long load, and listened on last, so that a connection is refused
-    until a generation has worked.
+    The address is bound first, so that a taken port fails before a long load, and listened on last, so that a
+    connection is refused until a generation has worked.
 
     Raises:
         EngineError: As its subclasses say.

@@ -1,8 +1,10 @@
 """Start llama.cpp in this process: the only file that imports xllamacpp.
 
-Its HTTP server listens on a free loopback port behind a key that is made here for each start, kept in memory and never written anywhere.
+Its HTTP server listens on a free loopback port behind a key that is made here for each start, kept in memory and never
+written anywhere.
 """
 
+import importlib
 import os
 import platform
 import secrets
@@ -67,7 +69,7 @@ def start_llama(config: EngineConfig, *, context: int, threads: int) -> RunningL
     return RunningLlama(host=address.hostname, port=address.port, api_key=api_key, server=server)
 
 
-def _parameters(xllamacpp: Any, config: EngineConfig, context: int, threads: int, api_key: str) -> object:  # noqa: ANN401
+def _parameters(xllamacpp: Any, config: EngineConfig, context: int, threads: int, api_key: str) -> object:
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(config.model_path)
     parameters.hostnames = ["127.0.0.1"]
@@ -89,7 +91,7 @@ def _parameters(xllamacpp: Any, config: EngineConfig, context: int, threads: int
     return parameters
 
 
-def _cache_type(xllamacpp: Any, name: str) -> object:  # noqa: ANN401
+def _cache_type(xllamacpp: Any, name: str) -> object:
     known = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
     if name not in known:
         raise ArgumentError(f"--kv-cache-dtype {name!r} is unknown; llama.cpp's cache types are {', '.join(known)}")
@@ -97,13 +99,14 @@ def _cache_type(xllamacpp: Any, name: str) -> object:  # noqa: ANN401
     return getattr(types, f"GGML_TYPE_{name.upper()}")
 
 
-def _import_xllamacpp() -> Any:  # noqa: ANN401
+def _import_xllamacpp() -> Any:
     _check_cpu()
     try:
-        import xllamacpp  # noqa: PLC0415
+        xllamacpp = importlib.import_module("xllamacpp")
     except ModuleNotFoundError as error:
         raise SystemLibraryError(
-            f"the Python package {error.name} is not installed; install the engine with: pip install 'scout-deploy[embedded]'"
+            f"the Python package {error.name} is not installed; "
+            "install the engine with: pip install 'scout-deploy[embedded]'"
         ) from error
     except ImportError as error:
         if "libgomp" in str(error):

@@ -1,15 +1,16 @@
 """Speak to llama.cpp's own HTTP server, which listens on loopback behind a key that only this process knows.
 
-Two ways lead to llama.cpp. `Server.handle_completions(json, callback)` calls back inside this process, but it answers in OpenAI's form
-without token ids, holds one Python thread for each request, and cannot be cancelled before its next token: a request that waits for a slot
-could not be withdrawn. Its HTTP server has none of these limits: closing the connection withdraws a request whether it waits or runs.
-So this is HTTP, one connection for each request, read by a protocol of our own: a general client costs several times as much per token.
+Two ways lead to llama.cpp. `Server.handle_completions(json, callback)` calls back inside this process, but it answers
+in OpenAI's form without token ids, holds one Python thread for each request, and cannot be cancelled before its next
+token: a request that waits for a slot could not be withdrawn. Its HTTP server has none of these limits: closing the
+connection withdraws a request whether it waits or runs. So this is HTTP, one connection for each request, read by a
+protocol of our own: a general client costs several times as much per token.
 """
 
 import asyncio
 import json
 from collections.abc import Mapping
-from typing import Self, cast
+from typing import Self, TypedDict, cast
 
 import httptools
 
@@ -17,8 +18,35 @@ _EVENT_END = b"\n\n"
 _OK = 200
 
 
+class Probability(TypedDict):
+    """A candidate for one token: its id and its log-probability."""
+
+    id: int
+    logprob: float
+
+
+class SampledProbability(Probability):
+    """The token that was taken, with the likeliest ones."""
+
+    top_logprobs: list[Probability]
+
+
+class CompletionEvent(TypedDict, total=False):
+    """One event of /completion: a token with its text, or, where `stop` is true, the end."""
+
+    content: str
+    tokens: list[int]
+    tokens_predicted: int
+    completion_probabilities: list[SampledProbability]
+    stop: bool
+    stop_type: str
+
+
 class LlamaError(Exception):
-    """llama.cpp refused a request, or failed while it answered; `status` is its HTTP status, 0 for a lost connection."""
+    """llama.cpp refused a request or failed while it answered.
+
+    `status` is its HTTP status, 0 for a lost connection.
+    """
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -102,7 +130,7 @@ class EventStream:
             await exchange.finished()
         exchange.raise_for_status()
 
-    async def events(self) -> list[dict[str, object]]:
+    async def events(self) -> list[CompletionEvent]:
         """Wait for events and return all that are there; an empty list is the end.
 
         Raises:
@@ -124,10 +152,9 @@ class EventStream:
         self._exchange.close()
 
 
-def _parse_event(event: bytes) -> dict[str, object]:
-    value: dict[str, object] = json.loads(event[event.index(b"{") :])
-    error = value.get("error")
-    if error is not None:
+def _parse_event(event: bytes) -> CompletionEvent:
+    value: CompletionEvent = json.loads(event[event.index(b"{") :])
+    if "error" in value:
         raise LlamaError(500, _message_of(value))
     return value
 

@@ -1,17 +1,16 @@
 """What the engine counts, under TGI's names (router/src/server.rs, router/src/infer/mod.rs).
 
-prometheus-client would end a counter's name in `_total`, which TGI does not: `TgiCounter` writes the name as it is, untyped.
+prometheus-client would end a counter's name in `_total`, which TGI does not: `TgiCounter` writes the name as it is,
+untyped.
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client.core import Metric, UnknownMetricFamily
 from prometheus_client.registry import Collector
 
-if TYPE_CHECKING:
-    from scout_engine.generation import Completed
+from scout_engine.completed import Completed
 
 _SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 _TOKENS = tuple(float(1 << power) for power in range(18))
@@ -70,7 +69,7 @@ class EngineMetrics:
         self._input.observe(input_length)
         self._max_new.observe(max_new_tokens)
 
-    def observe_completed(self, completed: "Completed") -> None:
+    def observe_completed(self, completed: Completed) -> None:
         """Count a finished sequence."""
         timings = completed.timings
         self._successes.increment()

@@ -7,10 +7,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from scout_engine import wire
+from scout_engine.completed import Completed
 from scout_engine.config import ServedModel
 from scout_engine.errors import IncompleteGenerationError, IncompleteStreamError, RequestError
 from scout_engine.generate_request import GenerateRequest, parse_generate_request, parse_stream_flag
-from scout_engine.generation import Completed, Engine, Generation
+from scout_engine.generation import Engine, Generation
 from scout_engine.http_exchange import EventResponse, json_response, read_json, until_client_leaves
 from scout_engine.tokens import Token
 from scout_engine.validation import check_stream

@@ -4,7 +4,8 @@ from scout_engine.validation import ValidRequest
 
 # llama.cpp takes this seed for "choose one" (LLAMA_DEFAULT_SEED).
 _RANDOM_SEED = 0xFFFFFFFF
-# TGI penalizes first, then warps: temperature, top_k, top_p, typical_p (server/text_generation_server/utils/logits_process.py).
+# TGI penalizes first, then warps: temperature, top_k, top_p, typical_p
+# (server/text_generation_server/utils/logits_process.py).
 _SAMPLERS = ("penalties", "temperature", "top_k", "top_p", "typ_p")
 
 
@@ -17,7 +18,8 @@ def fold_seed(seed: int) -> int:
 def completion_body(request: ValidRequest, seed: int, context: int) -> dict[str, object]:
     """Return the body that makes llama.cpp generate for `request`.
 
-    Every field whose default is not neutral is set. Stop strings are not sent: llama.cpp cuts them off, and TGI keeps them.
+    Every field whose default is not neutral is set. Stop strings are not sent: llama.cpp cuts them off, and TGI keeps
+    them.
 
     Args:
         request: The request.
@@ -39,6 +41,7 @@ def completion_body(request: ValidRequest, seed: int, context: int) -> dict[str,
         "min_p": 0.0,
         "repeat_penalty": request.repetition_penalty,
         "frequency_penalty": request.frequency_penalty,
+        "presence_penalty": request.presence_penalty,
         "repeat_last_n": context,
         "samplers": _SAMPLERS,
         "response_fields": ["stop_type", "tokens_predicted", "tokens_evaluated"],

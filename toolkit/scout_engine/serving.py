@@ -55,7 +55,7 @@ def url_of(bound: socket.socket) -> str:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, stopped by its caller instead of by its own signal handlers, which end the process by the signal again."""
+    """uvicorn without its signal handlers, which would end the process by the signal after all."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -63,7 +63,7 @@ class _Server(uvicorn.Server):
 
 
 async def serve(app: ASGIApp, bound: socket.socket, *, drain_s: int, listening: Callable[[], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then let requests in flight end for up to `drain_s` seconds; a second signal ends them at once.
+    """Serve until SIGTERM or SIGINT, then let requests in flight end; a second signal ends them at once.
 
     Args:
         app: What to serve.

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 class StopMatcher:
     """Watch one generated text for its stop strings.
 
-    TGI tests the regular expression `stop$` after each token (server/text_generation_server/utils/tokens.py), so a stop string inside a
-    token is not seen, and one before a final newline is.
+    TGI tests the regular expression `stop$` after each token (server/text_generation_server/utils/tokens.py), so a stop
+    string inside a token is not seen, and one before a final newline is.
     """
 
     def __init__(self, stops: Sequence[str]) -> None:

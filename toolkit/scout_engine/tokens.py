@@ -1,8 +1,9 @@
 """Turn llama.cpp's stream of events into TGI's tokens."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from scout_engine.llama_client import CompletionEvent, SampledProbability
 from scout_engine.stopping import StopMatcher
 from scout_engine.vocabulary import Vocabulary
 
@@ -12,8 +13,8 @@ FinishReason = Literal["length", "eos_token", "stop_sequence"]
 class Token(NamedTuple):
     """One generated token.
 
-    `logprob` is the model's own, before temperature and the other warpers. It is None for a token that ends inside a character: llama.cpp
-    reports only the token that completes one.
+    `logprob` is the model's own, before temperature and the other warpers. It is None for a token that ends inside a
+    character: llama.cpp reports only the token that completes one.
     """
 
     id: int
@@ -26,7 +27,8 @@ class Token(NamedTuple):
 class TokenReader:
     """Read one generation, event by event.
 
-    The last token is known when it arrives: by its number, by a stop string, or, for a special token, by the event after it.
+    The last token is known when it arrives: by its number, by a stop string, or, for a special token, by the event
+    after it.
     """
 
     def __init__(self, vocabulary: Vocabulary, stops: Sequence[str], limit: int, top_n: int) -> None:
@@ -44,7 +46,7 @@ class TokenReader:
         """What was generated, special tokens left out, stop strings kept."""
         return "".join(self._texts)
 
-    def read(self, event: Mapping[str, object]) -> list[Token]:
+    def read(self, event: CompletionEvent) -> list[Token]:
         """Return the tokens that `event` completes; `finish_reason` is set with the last one."""
         tokens = [] if self._held is None else [self._held]
         self._held = None
@@ -64,54 +66,40 @@ class TokenReader:
             self.finish_reason = "stop_sequence"
         return tokens
 
-    def _read_end(self, event: Mapping[str, object], tokens: list[Token]) -> list[Token]:
-        """The generation is over: by a held special token, or inside a character whose tokens llama.cpp does not name."""
+    def _read_end(self, event: CompletionEvent, tokens: list[Token]) -> list[Token]:
+        """The generation is over: by a held special token, or inside a character whose tokens nobody names."""
         self.finish_reason = "eos_token" if event.get("stop_type") == "eos" else "length"
-        predicted = event.get("tokens_predicted")
-        missing = predicted - self.count if isinstance(predicted, int) else 0
+        missing = event.get("tokens_predicted", self.count) - self.count
         self.count += missing
-        tokens += [self._unnamed()] * max(missing, 0 if tokens else 1)
-        return tokens
+        return tokens + [self._unnamed()] * max(missing, 0 if tokens else 1)
 
-    def _tokens_of(self, event: Mapping[str, object]) -> list[Token]:
-        token, text = _last_token(event), str(event["content"])
-        predicted = event["tokens_predicted"]
-        assert isinstance(predicted, int)
+    def _tokens_of(self, event: CompletionEvent) -> list[Token]:
+        token, text = event["tokens"][-1], event["content"]
         logprob, top = self._probabilities(event)
         special = token in self._vocabulary.special
         named = Token(token, self._vocabulary.text(token) if special else text, logprob, special, top)
-        hidden = predicted - self.count - 1
+        hidden = event["tokens_predicted"] - self.count - 1
         return [named] if hidden <= 0 else [*self._hidden_tokens(text, token, hidden), named]
 
     def _hidden_tokens(self, text: str, last: int, count: int) -> list[Token]:
         split = self._vocabulary.split(text.encode(), last, count + 1)
         if split is None:
             return [self._unnamed()] * count
-        return [Token(token, "", None, False) for token in split[:-1]]
+        return [Token(token, "", None, special=False) for token in split[:-1]]
 
     def _unnamed(self) -> Token:
         return Token(self._vocabulary.filler, "", None, special=True)
 
-    def _probabilities(self, event: Mapping[str, object]) -> tuple[float | None, Sequence[Token]]:
+    def _probabilities(self, event: CompletionEvent) -> tuple[float | None, Sequence[Token]]:
         probabilities = event.get("completion_probabilities")
-        if not isinstance(probabilities, list) or not probabilities:
+        if not probabilities:
             return None, ()
-        sampled: Mapping[str, object] = probabilities[0]
-        logprob = sampled.get("logprob")
-        top = self._top_tokens(sampled) if self._top_n else ()
-        return (float(logprob) if isinstance(logprob, (int, float)) else None), top
+        sampled = probabilities[0]
+        return sampled["logprob"], self._top_tokens(sampled) if self._top_n else ()
 
-    def _top_tokens(self, sampled: Mapping[str, object]) -> Sequence[Token]:
-        candidates = sampled.get("top_logprobs")
-        assert isinstance(candidates, list)
+    def _top_tokens(self, sampled: SampledProbability) -> Sequence[Token]:
+        vocabulary = self._vocabulary
         return tuple(
-            Token(one["id"], self._vocabulary.text(one["id"]), one["logprob"], one["id"] in self._vocabulary.special)
-            for one in candidates[: self._top_n]
+            Token(one["id"], vocabulary.text(one["id"]), one["logprob"], one["id"] in vocabulary.special)
+            for one in sampled["top_logprobs"][: self._top_n]
         )
-
-
-def _last_token(event: Mapping[str, object]) -> int:
-    tokens = event["tokens"]
-    assert isinstance(tokens, list)
-    token: int = tokens[-1]
-    return token

@@ -11,9 +11,10 @@ from scout_engine.config import Limits
 from scout_engine.errors import ValidationError
 from scout_engine.generate_request import GenerateParameters, GenerateRequest, Grammar
 
-# TGI holds only this much of max_new_tokens against the context (DEFAULT_GENERATION_LENGTH); what is more runs until the context is full.
+# TGI holds only this much of max_new_tokens against the context (DEFAULT_GENERATION_LENGTH); what is more runs until
+# the context is full.
 _CHECKED_NEW_TOKENS = 1024
-_FREQUENCY_PENALTY_BOUND = 2.0
+_PENALTY_BOUND = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,7 @@ class ValidRequest:
     typical_p: float
     repetition_penalty: float
     frequency_penalty: float
+    presence_penalty: float
     max_new_tokens: int
     stop: tuple[str, ...]
     top_n_tokens: int
@@ -78,7 +80,8 @@ def check_parameters(request: GenerateRequest, limits: Limits) -> None:
         raise ValidationError("`inputs` cannot be empty")
     if parameters.truncate is not None and not 0 < parameters.truncate <= limits.max_input_tokens:
         raise ValidationError(
-            f"`truncate` must be strictly positive and less than {limits.max_input_tokens}. Given: {parameters.truncate}"
+            f"`truncate` must be strictly positive and less than {limits.max_input_tokens}. "
+            f"Given: {parameters.truncate}"
         )
     _check_supported(parameters)
 
@@ -90,8 +93,10 @@ def _check_sampling(parameters: GenerateParameters) -> None:
         raise ValidationError("`temperature` must be strictly positive")
     if parameters.repetition_penalty is not None and parameters.repetition_penalty <= 0:
         raise ValidationError("`repetition_penalty` must be strictly positive")
-    if parameters.frequency_penalty is not None and abs(parameters.frequency_penalty) > _FREQUENCY_PENALTY_BOUND:
+    if abs(parameters.frequency_penalty or 0.0) > _PENALTY_BOUND:
         raise ValidationError("`frequency_penalty` must be >= -2.0 and <= 2.0")
+    if abs(parameters.presence_penalty or 0.0) > _PENALTY_BOUND:
+        raise ValidationError("`presence_penalty` must be >= -2.0 and <= 2.0")
     if parameters.top_p is not None and not 0 < parameters.top_p < 1:
         raise ValidationError("`top_p` must be > 0.0 and < 1.0")
     if parameters.typical_p is not None and not 0 < parameters.typical_p < 1:
@@ -110,7 +115,8 @@ def _check_supported(parameters: GenerateParameters) -> None:
         raise ValidationError("`watermark` is not supported by this engine; leave it out")
     if parameters.adapter_id is not None:
         raise ValidationError(
-            f"`adapter_id` {json.dumps(parameters.adapter_id)} is not known: this engine serves one model without adapters"
+            f"`adapter_id` {json.dumps(parameters.adapter_id)} is not known: "
+            "this engine serves one model without adapters"
         )
     if parameters.decoder_input_details:
         raise ValidationError(
@@ -148,6 +154,7 @@ def check_length(request: GenerateRequest, tokens: Sequence[int], limits: Limits
         typical_p=1.0 if parameters.typical_p is None else parameters.typical_p,
         repetition_penalty=1.0 if parameters.repetition_penalty is None else parameters.repetition_penalty,
         frequency_penalty=parameters.frequency_penalty or 0.0,
+        presence_penalty=parameters.presence_penalty or 0.0,
         max_new_tokens=min(wanted, room),
         stop=parameters.stop,
         top_n_tokens=parameters.top_n_tokens or 0,

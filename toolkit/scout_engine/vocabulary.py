@@ -39,8 +39,8 @@ class Vocabulary:
     def split(self, text: bytes, last: int, count: int) -> list[int] | None:
         """Return the `count` tokens that make `text`, the last of which is `last`.
 
-        llama.cpp reports one token for a character that took several. Where more than one split exists, the one with the longest
-        pieces first is taken; None means that none does.
+        llama.cpp reports one token for a character that took several. Where more than one split exists, the one with
+        the longest pieces first is taken; None means that none does.
         """
         ending = self.pieces[last]
         if not text.endswith(ending):
@@ -59,7 +59,7 @@ class Vocabulary:
         return None
 
     def offsets(self, tokens: Sequence[int], text: bytes) -> Iterator[tuple[int, int]]:
-        """Yield where each of `tokens` begins and ends in `text`, in bytes; a token added by the tokenizer takes no room."""
+        """Yield where each token begins and ends in `text`, in bytes; one that the tokenizer added takes no room."""
         at = 0
         for token in tokens:
             piece = self.pieces[token]

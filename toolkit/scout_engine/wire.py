@@ -3,9 +3,9 @@
 import json
 from collections.abc import Mapping, Sequence
 
+from scout_engine.completed import Completed
 from scout_engine.config import Limits, ServedModel
 from scout_engine.errors import RequestError
-from scout_engine.generation import Completed
 from scout_engine.tokens import Token
 
 COMPUTE_TYPE = "cpu"
