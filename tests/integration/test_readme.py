@@ -1,0 +1,123 @@
+"""What the README says is run: its commands in their order, its Python, its profile, its table of exit statuses."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from scout_deploy.errors import DeployError
+from scout_deploy.processes import free_port
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+BIN = Path(sys.executable).parent
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+
+
+def commands() -> list[str]:
+    """Return the shell commands, a continued line as one; `make` runs in CI, on a clean checkout."""
+    joined = "".join(blocks("sh")).replace("\\\n", " ")
+    return [line for line in joined.splitlines() if not line.startswith("make ")]
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    return free_port("127.0.0.1")
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Mapping[str, str]]:
+    folder = tmp_path_factory.mktemp("home")
+    surroundings = {**os.environ, "XDG_STATE_HOME": str(folder / "state"), "XDG_CONFIG_HOME": str(folder / "config")}
+    up = [str(BIN / "scout-deploy"), "up", "--port", str(port)]
+    subprocess.run(up, env=surroundings, check=True, capture_output=True, timeout=60)
+    yield surroundings
+    subprocess.run([str(BIN / "scout-deploy"), "down"], env=surroundings, check=True, capture_output=True, timeout=60)
+
+
+def on_test_port(text: str, port: int) -> str:
+    local = text.replace("localhost:2025", f"localhost:{port}").replace(".venv/bin/", f"{BIN}/")
+    local = local.replace("api_examples", f"api_examples --url http://localhost:{port}")
+    return local.replace("up --profile embedded", f"up --profile embedded --port {port}")
+
+
+def test_every_command_of_the_readme_works(environment: Mapping[str, str], port: int) -> None:
+    listed = commands()
+    assert len(listed) >= 9
+
+    for command in listed:
+        result = subprocess.run(
+            ["bash", "-ec", on_test_port(command, port)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+        assert result.returncode == 0, f"{command}\n{result.stdout}{result.stderr}"
+        assert result.stdout, command
+        if command.startswith("curl"):
+            assert '"generated_texts"' in result.stdout
+    # The last command took the deployment down; the fixture takes down what is there.
+
+
+def test_the_python_of_the_readme_works(environment: Mapping[str, str], port: int) -> None:
+    up = [str(BIN / "scout-deploy"), "up", "--port", str(port)]
+    subprocess.run(up, env=environment, check=True, capture_output=True, timeout=60)
+
+    for block in blocks("python"):
+        result = subprocess.run(
+            [sys.executable, "-c", on_test_port(block, port)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+        assert result.returncode == 0, result.stderr
+        assert result.stdout.strip()
+
+
+def test_the_profile_of_the_readme_is_valid(environment: Mapping[str, str], tmp_path: Path) -> None:
+    (block,) = blocks("yaml")
+    path = tmp_path / "mine.yaml"
+    path.write_text(block, encoding="utf-8")
+
+    result = subprocess.run(
+        [str(BIN / "scout-deploy"), "profiles", "validate", str(path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_readme_lists_every_exit_status() -> None:
+    listed = {int(status) for status in re.findall(r"^\| (\d+) \|", README, flags=re.MULTILINE)}
+
+    assert listed == {0, 1, 130} | {kind.exit_code for kind in DeployError.__subclasses__()}
+
+
+def test_the_readme_lists_every_shipped_profile_for_scout(environment: Mapping[str, str]) -> None:
+    listing = subprocess.run(
+        [str(BIN / "scout-deploy"), "profiles", "list"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+    names = {line.split()[0] for line in listing.splitlines() if line} - {"embedded"}
+
+    assert names <= set(re.findall(r"`([a-z0-9-]+)`", README))
