@@ -12,7 +12,7 @@ from scout_deploy.profile_catalogue import display_path, find_profile, is_path, 
 from scout_deploy.profile_document import plain_scalar
 from scout_deploy.profile_layers import merge, override_layer, read_layers
 from scout_deploy.profile_problem import Problem, profile_error
-from scout_deploy.profile_tree import Mapping, Node, Scalar, Sequence, changed_at, leaves, plain
+from scout_deploy.profile_tree import Mapping, Node, Scalar, Sequence, changed_at, find, leaves, plain
 from scout_deploy.profile_validation import problems_of
 from scout_deploy.profile_variables import VariableError, expand
 
@@ -135,16 +135,24 @@ def _validated(root: Mapping, problems: AbstractSequence[Problem]) -> Profile:
         typed = _typed(root, error)
         if typed != root:
             return _validated(typed, problems)
-        raise profile_error((*_without_repeats(problems, problems_of(error, root)), *problems)) from None
+        found = problems_of(error, root)
+        raise profile_error((*_without_consequences(found, problems, root), *problems)) from None
     if problems:
         raise profile_error(problems)
     return profile
 
 
-def _without_repeats(noted: AbstractSequence[Problem], found: AbstractSequence[Problem]) -> list[Problem]:
-    """Leave out what only follows from a value that was dropped with its own problem."""
-    dropped = {problem.key for problem in noted}
-    return [problem for problem in found if not any(key[: len(problem.key)] == problem.key for key in dropped)]
+def _without_consequences(
+    found: AbstractSequence[Problem], noted: AbstractSequence[Problem], root: Mapping
+) -> list[Problem]:
+    """Leave out what only follows from a problem inside, or from a value that was dropped with a problem of its own."""
+    inner = {problem.key for problem in found}
+    dropped = {problem.key for problem in noted if find(root, problem.key) is None}
+
+    def follows(key: tuple[str, ...]) -> bool:
+        return any(other[: len(key)] == key for other in (*dropped, *(inner - {key})))
+
+    return [problem for problem in found if not follows(problem.key)]
 
 
 def _typed(root: Mapping, error: ValidationError) -> Mapping:

@@ -68,7 +68,8 @@ def expected_words(schema: Mapping[str, Any], *, plural: bool = False) -> str:
         noun = "whole number" if kind == "integer" else "number"
         return (f"{noun}s" if plural else f"a {noun}") + _range(value)
     if kind == "array":
-        return f"a list of {expected_words(value['items'], plural=True)}"
+        filled = "that is not empty, " if value.get("minItems") else ""
+        return f"a list {filled}of {expected_words(value['items'], plural=True)}"
     if kind == "object":
         keys = ", ".join(value.get("properties", ()))
         return f"a mapping with the keys {keys}" if keys else "a mapping of names to texts"

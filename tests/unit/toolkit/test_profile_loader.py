@@ -1,0 +1,412 @@
+"""From names and files to a profile, and from mistakes to messages."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from scout_deploy.errors import ProfileError
+from scout_deploy.profile_layers import parse_overrides
+from scout_deploy.profile_loader import LoadedProfile, load_profile
+
+
+class Folder:
+    """A folder of profiles that names are looked up in."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.path / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def load(
+        self,
+        name: str,
+        *,
+        environment: Mapping[str, str] | None = None,
+        overrides: Mapping[str, str] | None = None,
+        directories: tuple[Path, ...] | None = None,
+    ) -> LoadedProfile:
+        searched = (self.path,) if directories is None else directories
+        return load_profile(name, environment=environment or {}, overrides=overrides, directories=searched)
+
+    def problems(
+        self, name: str, *, environment: Mapping[str, str] | None = None, overrides: Mapping[str, str] | None = None
+    ) -> list[str]:
+        with pytest.raises(ProfileError) as caught:
+            self.load(name, environment=environment, overrides=overrides)
+        return caught.value.message.splitlines()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
+    """A folder of profiles, which is the working directory too, so that messages name its files shortly."""
+    monkeypatch.chdir(tmp_path)
+    return Folder(tmp_path)
+
+
+def test_a_small_profile_gets_every_default(folder: Folder) -> None:
+    folder.write("small", "engine: {kind: embedded}\n")
+
+    profile = folder.load("small").profile
+
+    assert (profile.proxy.port, profile.proxy.limits.deadline_s, profile.proxy.cache.policy) == (2025, 600.0, "all")
+
+
+def test_every_problem_of_a_file_is_named_at_once(folder: Folder) -> None:
+    folder.write(
+        "bad",
+        "description: 7\n"
+        "modle: {}\n"
+        "engine:\n"
+        "  kind: vllm\n"
+        "  slots: '8'\n"
+        "  slots: 9\n"
+        "hardware:\n"
+        "  gpu_ids: [0, one]\n"
+        "  cpu_only: yes\n"
+        "proxy:\n"
+        "  prot: 99\n"
+        "  port: 99999\n"
+        "  limits: 5\n"
+        "port: ${env:NOT_SET_ANYWHERE}\n"
+        "replicas: ${env:NOT_SET_ANYWHERE}\n",
+    )
+
+    assert folder.problems("bad") == [
+        'bad.yaml:1: description: got 7, expected text; put it in quotes: "7"',
+        (
+            "bad.yaml:2: modle: got an unknown key, expected one of description, model, api, "
+            "engine, hardware, replicas, "
+            "proxy, startup, extends; did you mean model?"
+        ),
+        "bad.yaml:4: engine/kind: got 'vllm', expected embedded or tgi",
+        "bad.yaml:5: engine/slots: got '8', expected a whole number from 1 to 1024; write it without quotes",
+        "bad.yaml:6: engine/slots: got the key a second time, expected it once; the first is at bad.yaml:5",
+        "bad.yaml:8: hardware/gpu_ids/1: got 'one', expected a whole number, 0 or more",
+        "bad.yaml:9: hardware/cpu_only: got 'yes', expected true or false; write true",
+        (
+            "bad.yaml:11: proxy/prot: got an unknown key, expected one of host, port, "
+            "prompt_format, limits, cache, queue, "
+            "keys; did you mean port?"
+        ),
+        "bad.yaml:12: proxy/port: got 99999, expected a whole number from 1 to 65535",
+        (
+            "bad.yaml:13: proxy/limits: got 5, expected a mapping with the keys max_body_bytes, "
+            "max_num_return_sequences, "
+            "deadline_s, header_timeout_s, body_timeout_s, drain_s"
+        ),
+        (
+            "bad.yaml:14: port: got ${env:NOT_SET_ANYWHERE}, which is not set in the environment, "
+            "expected a value: set "
+            "NOT_SET_ANYWHERE, or write ${env:NOT_SET_ANYWHERE:-default}"
+        ),
+        (
+            "bad.yaml:15: replicas: got ${env:NOT_SET_ANYWHERE}, which is not set in the "
+            "environment, expected a value: set "
+            "NOT_SET_ANYWHERE, or write ${env:NOT_SET_ANYWHERE:-default}"
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("port: 2025", "did you mean proxy/port?"),
+        ("proxy: {prompt-format: raw}", "did you mean prompt_format?"),
+        ("engine: {kind: embedded, gpu_count: 1}", "did you mean hardware/gpu_count?"),
+        ("engine: {kind: embeded}", "did you mean embedded?"),
+        ("proxy: {limits: {max_body_bytes: 2_000_000}}", "write 2000000"),
+    ],
+)
+def test_a_near_miss_is_told_what_was_meant(folder: Folder, line: str, hint: str) -> None:
+    folder.write("near", line + "\n")
+
+    assert [problem.rpartition("; ")[2] for problem in folder.problems("near") if "; " in problem] == [hint]
+
+
+def test_a_missing_section_is_named_without_a_line(folder: Folder) -> None:
+    folder.write("none", "description: nothing to run\n")
+
+    assert folder.problems("none") == [
+        (
+            "none.yaml: engine: got nothing, expected a mapping with the keys kind, version, image, "
+            "quantization, dtype, "
+            "kv_cache_dtype, context_length, max_input_tokens, max_batch_prefill_tokens, max_concurrent_requests, "
+            "memory_fraction, slots, threads, environment"
+        )
+    ]
+
+
+def test_broken_rules_are_named_where_the_key_stands(folder: Folder) -> None:
+    folder.write("rules", "engine:\n  kind: embedded\n  version: 3.3.7\nhardware:\n  cpu_only: true\n  gpu_count: 2\n")
+
+    assert folder.problems("rules") == [
+        "rules.yaml:3: engine/version: got '3.3.7', expected no such key: engine kind embedded would ignore it",
+        "rules.yaml:6: hardware/gpu_count: got 2, expected no GPU: hardware/cpu_only is true",
+    ]
+
+
+# --- extends
+
+
+def test_extends_merges_mappings_and_replaces_everything_else(folder: Folder) -> None:
+    folder.write(
+        "base",
+        "engine:\n  kind: tgi\n  version: 3.3.7\n  environment: {A: '1', B: '2'}\n"
+        "model: {id: some/model}\nhardware: {gpu_ids: [0, 1], gpu_count: 2}\n",
+    )
+    folder.write("over", "extends: base\nengine: {environment: {B: '3'}}\nhardware: {gpu_ids: [4, 5]}\n")
+
+    loaded = folder.load("over")
+
+    assert loaded.profile.engine.environment == {"A": "1", "B": "3"}
+    assert (loaded.profile.hardware.gpu_ids, loaded.profile.hardware.gpu_count) == ((4, 5), 2)
+    assert [path.name for path in loaded.chain] == ["over.yaml", "base.yaml"]
+    assert (loaded.origins["engine/version"], loaded.origins["hardware/gpu_ids"]) == ("base.yaml:3", "over.yaml:3")
+
+
+def test_null_sets_a_key_and_a_section_back_to_the_default(folder: Folder) -> None:
+    folder.write("base", "engine: {kind: embedded, slots: 2}\nproxy: {port: 3000, host: '::1'}\n")
+    folder.write("over", "extends: base\nengine: {slots: null}\nproxy:\n")
+
+    profile = folder.load("over").profile
+
+    assert (profile.engine.slots, profile.proxy.port, profile.proxy.host) == (None, 2025, "127.0.0.1")
+
+
+def test_a_problem_in_what_is_extended_names_that_file(folder: Folder) -> None:
+    folder.write("base", "engine: {kind: embedded}\nproxy:\n  port: x\n")
+    folder.write("over", "extends: base\n")
+
+    assert folder.problems("over") == ["base.yaml:3: proxy/port: got 'x', expected a whole number from 1 to 65535"]
+
+
+def test_a_problem_that_is_overridden_is_none(folder: Folder) -> None:
+    folder.write("base", "engine: {kind: embedded}\nproxy: {host: '${env:UNSET}'}\n")
+    folder.write("over", "extends: base\nproxy: {host: localhost}\n")
+
+    assert folder.load("over").profile.proxy.host == "localhost"
+
+
+def test_a_path_in_extends_starts_at_the_folder_of_its_file(folder: Folder) -> None:
+    folder.write("shared/base", "engine: {kind: embedded, slots: 3}\n")
+    folder.write("team/mine", "extends: ../shared/base.yaml\n")
+
+    assert folder.load("team/mine.yaml").profile.engine.slots == 3
+
+
+def test_a_profile_extends_the_shipped_one_of_its_own_name(folder: Folder) -> None:
+    folder.write("user/embedded", "extends: embedded\nproxy: {port: 3000}\n")
+    folder.write("shipped/embedded", "engine: {kind: embedded, slots: 5}\n")
+
+    loaded = folder.load("embedded", directories=(folder.path / "user", folder.path / "shipped"))
+
+    assert (loaded.profile.proxy.port, loaded.profile.engine.slots) == (3000, 5)
+
+
+def test_a_circle_of_extends_is_named(folder: Folder) -> None:
+    folder.write("a", "extends: b\n")
+    folder.write("b", "extends: c\n")
+    folder.write("c", "extends: a.yaml\n")
+
+    assert folder.problems("a") == ["a.yaml: extends itself: a.yaml -> b.yaml -> c.yaml -> a.yaml"]
+
+
+def test_a_long_chain_of_extends_is_refused(folder: Folder) -> None:
+    for number in range(9):
+        folder.write(f"p{number}", f"extends: p{number + 1}\n")
+    folder.write("p9", "engine: {kind: embedded}\n")
+
+    assert folder.problems("p0")[0].startswith("p0.yaml: extends more than 7 profiles in a row: p0.yaml -> p1.yaml")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("[a, b]", "o.yaml:2: extends: got a list, expected one profile's name, or the path of its file"),
+        ("bse", "o.yaml:2: extends: no profile is named 'bse'; did you mean base? There are: base, o."),
+        ("./no.yaml", "o.yaml:2: extends: got './no.yaml', and there is no file {folder}/no.yaml"),
+    ],
+)
+def test_extends_that_leads_nowhere(folder: Folder, value: str, message: str) -> None:
+    folder.write("base", "engine: {kind: embedded}\n")
+    folder.write("o", f"# a comment\nextends: {value}\n")
+
+    assert folder.problems("o") == [message.format(folder=folder.path)]
+
+
+# --- names and paths
+
+
+def test_an_unknown_name_lists_the_near_ones_and_all(folder: Folder) -> None:
+    for name in ("a100-4bit", "embedded", "_base", "example"):
+        folder.write(name, "engine: {kind: embedded}\n")
+
+    assert folder.problems("a100_4bit") == [
+        "no profile is named 'a100_4bit'; did you mean a100-4bit? There are: a100-4bit, embedded."
+    ]
+
+
+def test_a_name_that_is_a_file_here_is_told_to_be_written_as_a_path(folder: Folder) -> None:
+    folder.write("mine", "engine: {kind: embedded}\n")
+
+    with pytest.raises(ProfileError) as caught:
+        folder.load("mine", directories=())
+
+    assert caught.value.next_step == "To use the file mine.yaml in this folder, write ./mine.yaml."
+
+
+def test_the_users_profile_stands_before_the_shipped_one(tmp_path: Path) -> None:
+    own = tmp_path / "config" / "scout-deploy" / "profiles" / "embedded.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text("extends: embedded\nengine: {slots: 2}\n")
+
+    loaded = load_profile("embedded", environment={"XDG_CONFIG_HOME": str(tmp_path / "config")})
+
+    assert (loaded.path, loaded.profile.engine.slots) == (own, 2)
+    assert loaded.profile.identity().name == "Llama 4 Scout-17B API"
+
+
+# --- variables
+
+
+def test_variables_give_numbers_truth_values_and_text(folder: Folder) -> None:
+    folder.write(
+        "env",
+        "engine: {kind: embedded, environment: {LEVEL: '${env:NUMBER}'}}\n"
+        "hardware: {cpu_only: '${env:TRUTH}'}\n"
+        "proxy: {port: '${env:NUMBER}', host: '${env:NAME:-localhost}', limits: {deadline_s: '${env:NUMBER}.5'}}\n",
+    )
+
+    profile = folder.load("env", environment={"NUMBER": "3000", "TRUTH": "true"}).profile
+
+    assert (profile.proxy.port, profile.hardware.cpu_only, profile.proxy.host) == (3000, True, "localhost")
+    assert (profile.engine.environment, profile.proxy.limits.deadline_s) == ({"LEVEL": "3000"}, 3000.5)
+
+
+def test_the_value_of_a_variable_is_never_in_a_message_or_in_raw(folder: Folder) -> None:
+    folder.write(
+        "env",
+        "engine: {kind: tgi, version: '${env:SECRET}', image: 'a ${env:SECRET}'}\n"
+        "hardware: {gpu_ids: ['${env:SECRET}']}\nproxy: {port: '${env:SECRET}', host: '${env:SECRET}'}\n",
+    )
+
+    problems = folder.problems("env", environment={"SECRET": "hunter 2!"})
+
+    assert len(problems) == 4
+    assert "hunter" not in "\n".join(problems)
+    assert "the value of SECRET, which the environment holds" in problems[0]
+
+
+def test_a_rule_broken_by_a_variable_does_not_show_it(folder: Folder) -> None:
+    folder.write("env", "engine: {kind: embedded}\nproxy: {host: '${env:SECRET}'}\n")
+
+    problems = folder.problems("env", environment={"SECRET": "hunter 2"})
+
+    assert problems == [
+        (
+            "env.yaml:2: proxy/host: got the value of SECRET, which the environment holds, expected "
+            "an IP address or a host "
+            "name, without port"
+        )
+    ]
+
+
+def test_raw_and_references_hold_no_values_of_variables(folder: Folder) -> None:
+    folder.write("env", "engine: {kind: embedded}\nproxy: {host: '${env:WHERE}'}\n")
+
+    loaded = folder.load("env", environment={"WHERE": "example.org"})
+
+    assert loaded.profile.proxy.host == "example.org"
+    assert (loaded.raw["proxy"], loaded.references) == ({"host": "${env:WHERE}"}, {"proxy/host": "${env:WHERE}"})
+
+
+def test_a_missing_variable_does_not_cause_further_problems(folder: Folder) -> None:
+    folder.write(
+        "env", "engine: {kind: tgi, version: 3.3.7}\nmodel: {path: '${env:UNSET}'}\nhardware: {gpu_count: 1}\n"
+    )
+
+    assert [problem.partition(", ")[0] for problem in folder.problems("env")] == [
+        "env.yaml:2: model/path: got ${env:UNSET}"
+    ]
+
+
+def test_relative_paths_start_at_the_file_that_names_them(folder: Folder) -> None:
+    folder.write("deep/base", "engine: {kind: embedded}\nmodel: {path: model.gguf}\n")
+    folder.write("top", "extends: deep/base.yaml\nproxy: {keys: {file: keys.txt}}\n")
+
+    profile = folder.load("top").profile
+
+    assert profile.model.path == str(folder.path / "deep" / "model.gguf")
+    assert profile.proxy.keys.file == str(folder.path / "keys.txt")
+
+
+# --- --set
+
+
+def test_set_values_are_yaml_and_win(folder: Folder) -> None:
+    folder.write("base", "engine: {kind: embedded, slots: 2}\nproxy: {port: 3000}\n")
+
+    loaded = folder.load(
+        "base",
+        overrides={
+            "proxy.port": "4000",
+            "engine.slots": "null",
+            "engine.environment": "{A: 'x'}",
+            "model.path": "m.gguf",
+        },
+    )
+
+    assert (loaded.profile.proxy.port, loaded.profile.engine.slots) == (4000, None)
+    assert (loaded.profile.engine.environment, loaded.profile.model.path) == ({"A": "x"}, str(folder.path / "m.gguf"))
+    assert loaded.origins["proxy/port"] == "--set"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        ({"proxy.port": "x"}, "--set: proxy/port: got 'x', expected a whole number from 1 to 65535"),
+        (
+            {"port": "1"},
+            (
+                "--set: port: got an unknown key, expected one of description, model, api, engine, hardware, replicas, "
+                "proxy, startup, extends; did you mean proxy/port?"
+            ),
+        ),
+        ({"proxy.port": "[1"}, "--set proxy.port: is not valid YAML: expected ',' or ']', but got '<stream end>'"),
+        ({"proxy.port": "!x 1"}, "--set: proxy/port: got the tag !x, expected a value without a tag"),
+        (
+            {"proxy..port": "1"},
+            "--set: got 'proxy..port', expected the dotted path of a profile's key, as in proxy.port=2026",
+        ),
+        ({"extends": "b"}, "--set: got 'extends', expected the dotted path of a profile's key, as in proxy.port=2026"),
+    ],
+)
+def test_a_wrong_set_is_named_as_such(folder: Folder, overrides: dict[str, str], problem: str) -> None:
+    folder.write("base", "engine: {kind: embedded}\n")
+
+    assert folder.problems("base", overrides=overrides) == [problem]
+
+
+def test_assignments_are_split_at_the_first_equals_sign() -> None:
+    assert parse_overrides(["a.b=1", "c=x=y", "a.b=2"]) == {"a.b": "2", "c": "x=y"}
+
+
+@pytest.mark.parametrize("assignment", ["proxy.port", "=1", " =1"])
+def test_an_assignment_without_key_or_value_is_refused(assignment: str) -> None:
+    with pytest.raises(ProfileError, match=r"expected key\.path=value"):
+        parse_overrides([assignment])
+
+
+def test_loading_the_default_profile_is_fast() -> None:
+    began = time.perf_counter()
+    for _ in range(10):
+        load_profile("embedded", environment={})
+    each_s = (time.perf_counter() - began) / 10
+
+    assert each_s < 0.05
