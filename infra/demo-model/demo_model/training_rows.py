@@ -1,0 +1,55 @@
+"""Learn the vocabulary from the corpus and turn the documents into rows."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from demo_model.corpus import Corpus, common_characters
+from demo_model.document import Document, Kind
+from demo_model.packing import Rows, pack
+from demo_model.shape import Shape
+from demo_model.special_tokens import SPECIAL_TOKENS
+from demo_model.tokenizer import DemoTokenizer
+from demo_model.vocabulary import learn_vocabulary
+
+ROW_LENGTH: Final = 256
+
+SHARES: Final = {
+    Kind.ENGLISH_PROSE: 0.19,
+    Kind.PYTHON_CODE: 0.13,
+    Kind.CHINESE_PROSE: 0.05,
+    Kind.ENGLISH_DIALOGUE: 0.06,
+    Kind.CHINESE_DIALOGUE: 0.08,
+    Kind.ENGLISH_TEMPLATED: 0.20,
+    Kind.CHINESE_TEMPLATED: 0.29,
+}
+"""Part of the rows in training. What was written by hand comes round often, the library only in part."""
+
+VOCABULARY_WEIGHTS: Final = {
+    Kind.ENGLISH_PROSE: 4,
+    Kind.PYTHON_CODE: 1,
+    Kind.CHINESE_PROSE: 40,
+    Kind.ENGLISH_DIALOGUE: 40,
+    Kind.CHINESE_DIALOGUE: 40,
+    Kind.ENGLISH_TEMPLATED: 2,
+    Kind.CHINESE_TEMPLATED: 3,
+}
+"""How often each text counts when the vocabulary is learnt, roughly its number of passes in training."""
+
+
+def make_tokenizer(corpus: Corpus, shape: Shape) -> DemoTokenizer:
+    """Return the tokenizer learnt from the training side."""
+    texts = ((document.text, VOCABULARY_WEIGHTS[document.kind]) for document in corpus.training)
+    characters = common_characters(corpus.training)
+    return DemoTokenizer(learn_vocabulary(texts, characters, shape.vocabulary - len(SPECIAL_TOKENS)))
+
+
+def rows_by_kind(documents: Iterable[Document], tokenizer: DemoTokenizer) -> Mapping[Kind, Rows]:
+    """Return packed rows for each kind that has documents."""
+    by_kind: dict[Kind, list[Document]] = {}
+    for document in documents:
+        by_kind.setdefault(document.kind, []).append(document)
+    return {
+        kind: pack([tokenizer.encode_document(document) for document in by_kind[kind]], ROW_LENGTH)
+        for kind in Kind
+        if kind in by_kind
+    }
