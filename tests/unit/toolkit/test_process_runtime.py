@@ -49,6 +49,8 @@ def test_up_shows_the_phases_and_returns_when_the_first_generation_worked(script
     assert shown[-1].phase == "first generation"
     assert call_api(scripted.spec.url, "/generate", body={}, timeout_s=5).status == 200
     assert scripted.status().state is DeploymentState.READY
+    (upstream,) = read_route_table(scripted.runtime.store(scripted.spec.name).routes).upstreams
+    assert (upstream.state, upstream.phase) == (UpstreamState.RUNNING, None)
 
 
 def test_up_again_is_a_no_op_that_says_so(scripted: ScriptedDeployment) -> None:

@@ -89,6 +89,7 @@ class StatusBoard:
         """Everything serves."""
         ready_s = self.status.ready_s or self._now()
         self._set(state=DeploymentState.READY, ready_s=ready_s, failure=None)
+        self.upstream(self.engine_url, UpstreamState.RUNNING)
 
     def failed(self, failure: Failure) -> None:
         """The start failed, or the engine was given up; the proxy goes on answering 503."""
