@@ -123,7 +123,9 @@ def read_gguf(path: Path) -> GgufFacts:
 def _mapped(path: Path) -> Iterator[mmap.mmap]:
     try:
         if not path.is_file():
-            what = "is a directory" if path.is_dir() else "there is no such file"
+            what = "is a directory" if path.is_dir() else "is not a regular file"
+            if not path.exists():
+                what = "there is no such file"
             raise ModelFileError(f"{path}: {what}, expected a GGUF model file", next_step=_CHECK_PATH)
         with path.open("rb") as file:
             if not file.peek(1):
