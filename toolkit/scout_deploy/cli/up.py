@@ -9,6 +9,7 @@ import typer
 
 from scout_deploy.bring_up import Up, bring_up
 from scout_deploy.cli.context import DEFAULT_DEPLOYMENT, process_runtime
+from scout_deploy.cli.invocation import command_name
 from scout_deploy.cli.output import Output
 from scout_deploy.cli.start_view import StartView
 from scout_deploy.deployment import DeploymentSpec
@@ -107,5 +108,5 @@ def _report(output: Output, result: Up) -> None:
     output.line()
     output.line(f"  try it     {curl}")
     output.line(f"  API        {spec.url}/docs")
-    output.line(f"  see it     scout-deploy status {spec.name}")
-    output.line(f"  stop it    scout-deploy down {spec.name}")
+    output.line(f"  see it     {command_name()} status {spec.name}")
+    output.line(f"  stop it    {command_name()} down {spec.name}")
