@@ -1,5 +1,6 @@
 """The engine as an ASGI application."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import cast
 
@@ -15,6 +16,8 @@ from scout_engine.http_exchange import ClientGoneError, json_response
 from scout_engine.native_routes import NativeRoutes
 from scout_engine.openai_routes import OpenAiRoutes
 
+_LOG = logging.getLogger(__name__)
+
 Handler = Callable[[Request, Exception], Awaitable[Response]]
 
 
@@ -24,6 +27,7 @@ def create_app(engine: Engine, model: ServedModel) -> Starlette:
     async def request_failed(_: Request, error: Exception) -> Response:
         failed = cast("RequestError", error)
         engine.metrics.failures.increment(failed.error_type)
+        _LOG.info("answered %s: %s", failed.status, failed)
         return json_response(wire.error_body(failed), status=failed.status)
 
     handlers: dict[int | type[Exception], Handler] = {

@@ -1,7 +1,8 @@
 """Several generations of one request at once: all of them or none, and several streams as one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from contextlib import aclosing
 from typing import TypeVar
 
 from scout_engine.errors import RequestError
@@ -24,14 +25,15 @@ async def all_or_none(work: Sequence[Coroutine[object, object, Result]]) -> list
     return [task.result() for task in tasks]
 
 
-async def merge(streams: Sequence[AsyncIterator[bytes]]) -> AsyncIterator[bytes]:
+async def merge(streams: Sequence[AsyncGenerator[bytes]]) -> AsyncGenerator[bytes]:
     """Yield what any of `streams` yields, until all have ended; leaving early ends them all."""
     arrived: asyncio.Queue[bytes | None] = asyncio.Queue()
 
-    async def pump(stream: AsyncIterator[bytes]) -> None:
+    async def pump(stream: AsyncGenerator[bytes]) -> None:
         try:
-            async for chunk in stream:
-                arrived.put_nowait(chunk)
+            async with aclosing(stream):
+                async for chunk in stream:
+                    arrived.put_nowait(chunk)
         finally:
             arrived.put_nowait(None)
 

@@ -58,11 +58,13 @@ class GenerateRequest:
 
     Attributes:
         add_special_tokens: False for a rendered chat template, which carries its own begin-of-text token.
+        needs_logprobs: False where the answer cannot show them: llama.cpp is faster without.
     """
 
     inputs: str
     parameters: GenerateParameters
     add_special_tokens: bool = True
+    needs_logprobs: bool = True
 
 
 def parse_generate_request(value: object) -> GenerateRequest:

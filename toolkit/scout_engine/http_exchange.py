@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from typing import TypeVar
 
 from starlette.requests import Request
@@ -104,7 +104,7 @@ async def _disconnected(receive: Receive) -> None:
 class EventResponse:
     """A stream of server-sent events as an ASGI answer: what is ready together is written together."""
 
-    def __init__(self, events: Callable[[], AsyncIterator[bytes]], headers: Mapping[str, str]) -> None:
+    def __init__(self, events: Callable[[], AsyncGenerator[bytes]], headers: Mapping[str, str]) -> None:
         self._events = events
         self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
         self._headers.append((b"content-type", b"text/event-stream"))
@@ -114,14 +114,17 @@ class EventResponse:
         del scope
         await send({"type": "http.response.start", "status": 200, "headers": self._headers})
         await send({"type": "http.response.body", "body": b"", "more_body": True})
-        await until_client_leaves(receive, self._send_events(send))
+        with contextlib.suppress(ClientGoneError):
+            await until_client_leaves(receive, self._send_events(send))
 
     async def _send_events(self, send: Send) -> None:
         silence = _Silence(lambda: send({"type": "http.response.body", "body": KEEP_ALIVE, "more_body": True}))
         try:
-            async for chunk in self._events():
-                silence.broken()
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            # Closing the events at once, not when they are collected, is what frees the slot of a client that left.
+            async with contextlib.aclosing(self._events()) as events:
+                async for chunk in events:
+                    silence.broken()
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
         finally:
             silence.stop()
         await send({"type": "http.response.body", "body": b"", "more_body": False})

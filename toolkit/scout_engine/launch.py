@@ -1,10 +1,15 @@
 """Put an engine together, in the order that its callers see: model file, llama.cpp, warm-up, listening."""
 
+import signal
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from time import perf_counter
+
+import uvloop
 
 from scout_engine.app import create_app
 from scout_engine.config import EngineConfig, Limits, ServedModel
@@ -80,7 +85,7 @@ def _context(config: EngineConfig, facts: GgufMetadata) -> int:
     return context
 
 
-async def run(config: EngineConfig, *, clock: Callable[[], float] = perf_counter) -> None:
+def run(config: EngineConfig, *, clock: Callable[[], float] = perf_counter) -> None:
     """Start, serve until told to stop, drain, return.
 
     The address is bound first, so that a taken port fails before a long load, and listened on last, so that a
@@ -92,10 +97,33 @@ async def run(config: EngineConfig, *, clock: Callable[[], float] = perf_counter
     started = clock()
     with bind(config.host, config.port) as bound:
         write_phase("load", model=config.model_path)
-        model = load(config)
+        with _interruptible():
+            model = load(config)
         write_phase("warm-up")
-        await _warm_up(_engine(model))
-        await _serve(config, _engine(model), model, bound, lambda: clock() - started)
+        uvloop.run(_serve(config, model, bound, lambda: clock() - started))
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end the process at once: llama.cpp holds the interpreter while it loads, so no handler would run."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+async def _serve(config: EngineConfig, model: LoadedModel, bound: socket.socket, elapsed: Callable[[], float]) -> None:
+    def listening() -> None:
+        write_phase("ready", url=url_of(bound), seconds=f"{elapsed():.2f}")
+
+    # The warm-up has an engine of its own, so that no metric counts it.
+    await _warm_up(_engine(model))
+    app = create_app(_engine(model), model.served)
+    await serve(app, bound, drain_s=config.drain_s, listening=listening)
 
 
 def _engine(model: LoadedModel) -> Engine:
@@ -107,15 +135,4 @@ async def _warm_up(engine: Engine) -> None:
     try:
         await engine.generate(_WARM_UP)
     except RequestError as error:
-        raise RuntimeFailedError(
-            f"the first generation failed: {error}; start again, with a smaller --context"
-        ) from error
-
-
-async def _serve(
-    config: EngineConfig, engine: Engine, model: LoadedModel, bound: socket.socket, elapsed: Callable[[], float]
-) -> None:
-    def listening() -> None:
-        write_phase("ready", url=url_of(bound), seconds=f"{elapsed():.2f}")
-
-    await serve(create_app(engine, model.served), bound, drain_s=config.drain_s, listening=listening)
+        raise RuntimeFailedError(f"the first generation failed: {error}; try a smaller --context") from error

@@ -1,6 +1,7 @@
 """TGI's native routes."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -88,23 +89,23 @@ class NativeRoutes:
         self, request: GenerateRequest, *, full_text_default: bool
     ) -> tuple[dict[str, object], Mapping[str, str]]:
         self._engine.metrics.requests.increment()
-        sequences = await self._sequences(request)
-        details = request.parameters.details or request.parameters.decoder_input_details
+        details = request.parameters.details
+        sequences = await self._sequences(request, details=details)
         body = wire.generate_body(sequences, prompt=_prompt(request, default=full_text_default), details=details)
         return body, wire.answer_headers(request.inputs, sequences[0])
 
-    async def _sequences(self, request: GenerateRequest) -> list[Completed]:
+    async def _sequences(self, request: GenerateRequest, *, details: bool) -> list[Completed]:
         best_of = request.parameters.best_of or 1
         if best_of > 1:
             return await self._engine.generate_best_of(request, best_of)
-        return [await self._engine.generate(request)]
+        return [await self._engine.generate(replace(request, needs_logprobs=details))]
 
     def _stream(self, request: GenerateRequest, *, full_text_default: bool) -> EventResponse:
         self._engine.metrics.requests.increment()
         prompt = _prompt(request, default=full_text_default)
         return EventResponse(lambda: self._events(request, prompt), wire.stream_headers(request.inputs))
 
-    async def _events(self, request: GenerateRequest, prompt: str) -> AsyncIterator[bytes]:
+    async def _events(self, request: GenerateRequest, prompt: str) -> AsyncGenerator[bytes]:
         try:
             check_stream(request.parameters)
             async with self._engine.generation(request) as generation:

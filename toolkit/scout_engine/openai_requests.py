@@ -38,7 +38,9 @@ class ChatRequest:
 
     def to_generate(self, prompt: str) -> GenerateRequest:
         """Return the generation for the rendered `prompt`, which carries its own begin-of-text token."""
-        return GenerateRequest(inputs=prompt, parameters=self.parameters, add_special_tokens=False)
+        return GenerateRequest(
+            inputs=prompt, parameters=self.parameters, add_special_tokens=False, needs_logprobs=self.logprobs
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +93,7 @@ def parse_completion_request(value: object, model: ServedModel) -> CompletionReq
         repetition_penalty=fields.real("repetition_penalty"),
         presence_penalty=fields.real("presence_penalty"),
     )
-    requests = tuple(GenerateRequest(inputs=prompt, parameters=parameters) for prompt in prompts)
+    requests = tuple(GenerateRequest(inputs=prompt, parameters=parameters, needs_logprobs=False) for prompt in prompts)
     return CompletionRequest(requests=requests, stream=fields.flag("stream"))
 
 

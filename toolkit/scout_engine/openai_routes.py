@@ -1,6 +1,7 @@
 """TGI's OpenAI-compatible routes, and /chat_tokenize, which shares their body."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -83,38 +84,39 @@ class OpenAiRoutes:
     async def _body(self, request: Request) -> object:
         return await read_json(request, self._engine.limits.payload_limit_bytes)
 
-    async def _chat_events(self, chat: ChatRequest, request: GenerateRequest) -> AsyncIterator[bytes]:
+    async def _chat_events(self, chat: ChatRequest, request: GenerateRequest) -> AsyncGenerator[bytes]:
         try:
-            async for tokens, completed in self._tokens(request):
-                last = len(tokens) - 1
-                yield b"".join(
-                    self._wire.chat_event(token, completed if place == last else None, logprobs=chat.logprobs)
-                    for place, token in enumerate(tokens)
-                )
-                if completed is not None and chat.include_usage:
-                    yield self._wire.usage_event(completed)
+            async with aclosing(self._tokens(request)) as batches:
+                async for tokens, completed in batches:
+                    yield b"".join(
+                        self._wire.chat_event(token, ending, logprobs=chat.logprobs)
+                        for token, ending in _with_ending(tokens, completed)
+                    )
+                    if completed is not None and chat.include_usage:
+                        yield self._wire.usage_event(completed)
         except RequestError as error:
             yield self._failed(error)
         yield DONE
 
-    async def _completion_events(self, asked: CompletionRequest) -> AsyncIterator[bytes]:
+    async def _completion_events(self, asked: CompletionRequest) -> AsyncGenerator[bytes]:
         streams = [self._one_completion(index, request) for index, request in enumerate(asked.requests)]
-        async for chunk in merge(streams):
-            yield chunk
+        async with aclosing(merge(streams)) as chunks:
+            async for chunk in chunks:
+                yield chunk
         yield DONE
 
-    async def _one_completion(self, index: int, request: GenerateRequest) -> AsyncIterator[bytes]:
+    async def _one_completion(self, index: int, request: GenerateRequest) -> AsyncGenerator[bytes]:
         try:
-            async for tokens, completed in self._tokens(request):
-                last = len(tokens) - 1
-                yield b"".join(
-                    self._wire.completion_event(index, token, completed if place == last else None)
-                    for place, token in enumerate(tokens)
-                )
+            async with aclosing(self._tokens(request)) as batches:
+                async for tokens, completed in batches:
+                    yield b"".join(
+                        self._wire.completion_event(index, token, ending)
+                        for token, ending in _with_ending(tokens, completed)
+                    )
         except RequestError as error:
             yield self._failed(error)
 
-    async def _tokens(self, request: GenerateRequest) -> AsyncIterator[tuple[list[Token], Completed | None]]:
+    async def _tokens(self, request: GenerateRequest) -> AsyncGenerator[tuple[list[Token], Completed | None]]:
         """Yield tokens as they come; with the last ones, what was completed."""
         async with self._engine.generation(request) as generation:
             while generation.completed is None:
@@ -126,3 +128,9 @@ class OpenAiRoutes:
         named = IncompleteStreamError() if isinstance(error, IncompleteGenerationError) else error
         self._engine.metrics.failures.increment(named.error_type)
         return wire.openai_error_event(named)
+
+
+def _with_ending(tokens: Sequence[Token], completed: Completed | None) -> Iterator[tuple[Token, Completed | None]]:
+    """Pair the last token with what was completed, the others with None."""
+    for place, token in enumerate(tokens, 1):
+        yield token, completed if place == len(tokens) else None

@@ -13,6 +13,8 @@ from starlette.types import ASGIApp
 from scout_engine.errors import ArgumentError, PortInUseError
 
 _BACKLOG = 2048
+# Longer than any client keeps an idle connection: the one that closes first loses no request to the race.
+_KEEP_ALIVE_S = 620
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -90,6 +92,7 @@ async def serve(app: ASGIApp, bound: socket.socket, *, drain_s: int, listening: 
             access_log=False,
             server_header=False,
             backlog=_BACKLOG,
+            timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=drain_s,
         )
     )

@@ -41,6 +41,7 @@ class ValidRequest:
     max_new_tokens: int
     stop: tuple[str, ...]
     top_n_tokens: int
+    needs_logprobs: bool
     schema: Mapping[str, object] | None
 
 
@@ -158,6 +159,7 @@ def check_length(request: GenerateRequest, tokens: Sequence[int], limits: Limits
         max_new_tokens=min(wanted, room),
         stop=parameters.stop,
         top_n_tokens=parameters.top_n_tokens or 0,
+        needs_logprobs=request.needs_logprobs,
         schema=None if parameters.grammar is None else _schema(parameters.grammar),
     )
 
