@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from scout_deploy.errors import ProfileError
+from scout_deploy.profile_problem import shown
 from scout_deploy.xdg import user_directories
 
 SUFFIXES = (".yaml", ".yml")
@@ -51,7 +52,7 @@ def find_profile(name: str, directories: tuple[Path, ...], *, apart_from: Path |
     for directory in directories:
         for suffix in SUFFIXES:
             path = directory / f"{name}{suffix}"
-            if path.is_file() and (apart_from is None or not path.samefile(apart_from)):
+            if _is_file(path) and (apart_from is None or not path.samefile(apart_from)):
                 return path
     return None
 
@@ -61,13 +62,13 @@ def unknown_profile(name: str, directories: tuple[Path, ...]) -> ProfileError:
     names = list(profile_files(directories))
     near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
     guess = f"; did you mean {' or '.join(near)}?" if near else "."
-    local = next((path for suffix in ("", *SUFFIXES) if (path := Path(f"{name}{suffix}")).is_file() and name), None)
+    local = next((path for suffix in ("", *SUFFIXES) if name and _is_file(path := Path(f"{name}{suffix}"))), None)
     next_step = (
         f"To use the file {local} in this folder, write ./{local}."
         if local is not None
         else "`scout-deploy profiles list` describes them; a file of your own is named by its path, as ./mine.yaml."
     )
-    return ProfileError(f"no profile is named {name!r}{guess} There are: {', '.join(names)}.", next_step=next_step)
+    return ProfileError(f"no profile is named {shown(name)}{guess} There are: {', '.join(names)}.", next_step=next_step)
 
 
 def display_path(path: Path) -> str:
@@ -76,6 +77,22 @@ def display_path(path: Path) -> str:
         return str(path.absolute().relative_to(Path.cwd()))
     except ValueError:
         return str(path)
+
+
+def expand_home(text: str) -> Path:
+    """Return a path with `~` put in; one with the `~name` of nobody is left as it is, and will not be found."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        # A name that is too long, or a folder that may not be entered: no profile that can be used, in either case.
+        return False
 
 
 def _yaml_files(directory: Path) -> list[Path]:

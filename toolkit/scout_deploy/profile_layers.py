@@ -1,5 +1,6 @@
 """A profile's layers: what it extends, itself, and what `--set` changes, merged into one tree."""
 
+import os
 from collections.abc import Mapping as AbstractMapping
 from collections.abc import Sequence as AbstractSequence
 from dataclasses import dataclass, replace
@@ -7,8 +8,8 @@ from functools import reduce
 from pathlib import Path
 
 from scout_deploy.errors import ProfileError
-from scout_deploy.profile_catalogue import display_path, find_profile, is_path, unknown_profile
-from scout_deploy.profile_document import Document, parse_document, read_document
+from scout_deploy.profile_catalogue import display_path, expand_home, find_profile, is_path, unknown_profile
+from scout_deploy.profile_document import MAX_DEPTH, Document, parse_document, read_document
 from scout_deploy.profile_problem import Place, Problem, shown
 from scout_deploy.profile_tree import Mapping, Node, Scalar, plain
 
@@ -83,9 +84,9 @@ def override_layer(overrides: AbstractMapping[str, str], directory: Path) -> tup
     problems: list[Problem] = []
     for dotted, text in overrides.items():
         key = tuple(dotted.split("."))
-        if not all(key) or key[0] == EXTENDS:
+        if not all(key) or key[0] == EXTENDS or len(key) > MAX_DEPTH:
             raise ProfileError(
-                f"--set: got {dotted!r}, expected the dotted path of a profile's key, as in proxy.port=2026"
+                f"--set: got {shown(dotted)}, expected the dotted path of a profile's key, as in proxy.port=2026"
             )
         document = parse_document(text, replace(place, source=f"--set {dotted}"))
         problems.extend(replace(problem, place=place, key=(*key, *problem.key)) for problem in document.problems)
@@ -142,9 +143,11 @@ def _extended(root: Node, path: Path, directories: tuple[Path, ...]) -> Path | N
             f"{node.place}: {EXTENDS}: got {shown(plain(node))}, expected one profile's name, or the path of its file"
         )
     if is_path(node.value):
-        target = path.absolute().parent / Path(node.value).expanduser()
-        if not target.exists():
-            raise ProfileError(f"{node.place}: {EXTENDS}: got {node.value!r}, and there is no file {target}")
+        target = path.absolute().parent / expand_home(node.value)
+        if not os.path.lexists(target):
+            raise ProfileError(
+                f"{node.place}: {EXTENDS}: got {shown(node.value)}, and there is no such file in {target.parent}"
+            )
         return target
     nearest = (path.absolute().parent, *directories)
     found = find_profile(node.value, nearest, apart_from=path)

@@ -8,7 +8,14 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from scout_deploy.profile import Profile
-from scout_deploy.profile_catalogue import display_path, find_profile, is_path, profile_directories, unknown_profile
+from scout_deploy.profile_catalogue import (
+    display_path,
+    expand_home,
+    find_profile,
+    is_path,
+    profile_directories,
+    unknown_profile,
+)
 from scout_deploy.profile_document import plain_scalar
 from scout_deploy.profile_layers import merge, override_layer, read_layers
 from scout_deploy.profile_problem import Problem, profile_error
@@ -88,8 +95,7 @@ def load_profile(
 
 def _locate(name_or_path: str, directories: tuple[Path, ...]) -> tuple[Path, str]:
     if is_path(name_or_path):
-        path = Path(name_or_path).expanduser()
-        return path, name_or_path
+        return expand_home(name_or_path), name_or_path
     found = find_profile(name_or_path, directories) if name_or_path else None
     if found is None:
         raise unknown_profile(name_or_path, directories)
@@ -123,7 +129,7 @@ class _Expander:
         except VariableError as error:
             self.problems.append(Problem(place=node.place, key=key, got=error.got, expected=error.expected))
             return None
-        text = str(node.place.directory / Path(expansion.text).expanduser()) if key in _PATH_KEYS else expansion.text
+        text = str(node.place.directory / expand_home(expansion.text)) if key in _PATH_KEYS else expansion.text
         reference = node.value if expansion.changed else None
         return replace(node, value=text, reference=reference, variables=expansion.variables)
 

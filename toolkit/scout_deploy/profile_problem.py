@@ -45,7 +45,8 @@ class Problem:
 
     def __str__(self) -> str:
         hint = "" if self.hint is None else f"; {self.hint}"
-        return f"{self.place}: {'/'.join(self.key) or '(root)'}: got {self.got}, expected {self.expected}{hint}"
+        key = "/".join(step if _is_short_line(step) else shown(step) for step in self.key)
+        return f"{self.place}: {key or '(root)'}: got {self.got}, expected {self.expected}{hint}"
 
 
 def profile_error(problems: Iterable[Problem]) -> ProfileError:
@@ -55,6 +56,10 @@ def profile_error(problems: Iterable[Problem]) -> ProfileError:
         "\n".join(dict.fromkeys(map(str, ordered))),
         next_step="`scout-deploy profiles show example` lists every key and its default.",
     )
+
+
+def _is_short_line(text: str) -> bool:
+    return text.isprintable() and len(text) <= _LONGEST_VALUE
 
 
 def shown(value: object) -> str:

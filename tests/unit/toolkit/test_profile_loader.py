@@ -230,7 +230,7 @@ def test_a_long_chain_of_extends_is_refused(folder: Folder) -> None:
     [
         ("[a, b]", "o.yaml:2: extends: got a list, expected one profile's name, or the path of its file"),
         ("bse", "o.yaml:2: extends: no profile is named 'bse'; did you mean base? There are: base, o."),
-        ("./no.yaml", "o.yaml:2: extends: got './no.yaml', and there is no file {folder}/no.yaml"),
+        ("./no.yaml", "o.yaml:2: extends: got './no.yaml', and there is no such file in {folder}"),
     ],
 )
 def test_extends_that_leads_nowhere(folder: Folder, value: str, message: str) -> None:
@@ -270,6 +270,23 @@ def test_the_users_profile_stands_before_the_shipped_one(tmp_path: Path) -> None
 
     assert (loaded.path, loaded.profile.engine.slots) == (own, 2)
     assert loaded.profile.identity().name == "Llama 4 Scout-17B API"
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "a" * 5000, "a" * 5000 + ".yaml", "~nobody-is-named-so/a.yaml", "a\0b", "a b"]
+)
+def test_names_that_no_file_can_have_are_unknown(folder: Folder, name: str) -> None:
+    with pytest.raises(ProfileError):
+        folder.load(name)
+
+
+def test_what_a_message_repeats_is_short_and_printable(folder: Folder) -> None:
+    folder.write("long", f'engine: {{kind: embedded}}\n"\\e[31mred": 1\n{"k" * 900}: 1\nreplicas: {"v" * 900}\n')
+
+    problems = folder.problems("long")
+
+    assert len(problems) == 3
+    assert all(problem.isprintable() and len(problem) < 300 for problem in problems)
 
 
 # --- variables
@@ -391,6 +408,13 @@ def test_a_wrong_set_is_named_as_such(folder: Folder, overrides: dict[str, str],
     folder.write("base", "engine: {kind: embedded}\n")
 
     assert folder.problems("base", overrides=overrides) == [problem]
+
+
+def test_a_key_of_set_that_is_deeper_than_any_profile_is_refused(folder: Folder) -> None:
+    folder.write("base", "engine: {kind: embedded}\n")
+
+    with pytest.raises(ProfileError, match="expected the dotted path"):
+        folder.load("base", overrides={".".join("a" * 5000): "1"})
 
 
 def test_assignments_are_split_at_the_first_equals_sign() -> None:
