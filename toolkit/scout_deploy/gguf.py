@@ -19,7 +19,7 @@ from scout_deploy.gguf_header import (
     shorten,
 )
 from scout_deploy.gguf_types import BLOCKS, FILE_TYPES
-from scout_deploy.gguf_vocabulary import TEMPLATE_KEY, Metadata, read_vocabulary, text_of, whole_number
+from scout_deploy.gguf_vocabulary import TEMPLATE_KEY, Metadata, Vocabulary, read_vocabulary, text_of, whole_number
 
 _SPLIT_NAME = re.compile(r"(?P<stem>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf")
 _CHECK_PATH = "Check the path; of a model in several files, name the first."
@@ -84,6 +84,12 @@ def read_gguf(path: Path) -> GgufFacts:
     for part in parts[1:]:
         with _mapped(part) as data:
             sizes.append(_sizes(part, _header(part, data), len(data)))
+    return _facts(path, header, vocabulary, parts, sizes)
+
+
+def _facts(
+    path: Path, header: GgufHeader, vocabulary: Vocabulary, parts: tuple[Path, ...], sizes: list[tuple[int, int]]
+) -> GgufFacts:
     scalars = {key: value for key, value in header.metadata.items() if not isinstance(value, ArrayAt)}
     scalars.pop(TEMPLATE_KEY, None)
     architecture = text_of(header.metadata, "general.architecture")

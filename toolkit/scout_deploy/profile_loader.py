@@ -85,12 +85,19 @@ def load_profile(
         chain=layers.chain,
         raw={key: plain(node) for key, node in merged.entries.items()},
         origins={"/".join(key): str(leaf.place) for key, leaf in leaves(merged).items()},
-        references={
-            "/".join(key): leaf.reference
-            for key, leaf in leaves(root).items()
-            if isinstance(leaf, Scalar) and leaf.variables and leaf.reference is not None
-        },
+        references=_references(root),
     )
+
+
+def _references(root: Mapping) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, leaf in leaves(root).items():
+        items = leaf.items if isinstance(leaf, Sequence) else (leaf,)
+        for index, item in enumerate(items):
+            if isinstance(item, Scalar) and item.variables and item.reference is not None:
+                path = (*key, str(index)) if isinstance(leaf, Sequence) else key
+                found["/".join(path)] = item.reference
+    return found
 
 
 def _locate(name_or_path: str, directories: tuple[Path, ...]) -> tuple[Path, str]:

@@ -335,12 +335,17 @@ def test_a_rule_broken_by_a_variable_does_not_show_it(folder: Folder) -> None:
 
 
 def test_raw_and_references_hold_no_values_of_variables(folder: Folder) -> None:
-    folder.write("env", "engine: {kind: embedded}\nproxy: {host: '${env:WHERE}'}\n")
+    folder.write(
+        "env",
+        "extends: base\nproxy: {host: '${env:WHERE}'}\nhardware: {gpu_ids: [0, '${env:GPU}']}\n",
+    )
+    folder.write("base", "engine: {kind: tgi, version: 3.3.7}\nmodel: {id: a/b}\n")
 
-    loaded = folder.load("env", environment={"WHERE": "example.org"})
+    loaded = folder.load("env", environment={"WHERE": "example.org", "GPU": "3"})
 
-    assert loaded.profile.proxy.host == "example.org"
-    assert (loaded.raw["proxy"], loaded.references) == ({"host": "${env:WHERE}"}, {"proxy/host": "${env:WHERE}"})
+    assert (loaded.profile.proxy.host, loaded.profile.hardware.gpu_ids) == ("example.org", (0, 3))
+    assert loaded.raw["proxy"] == {"host": "${env:WHERE}"}
+    assert loaded.references == {"proxy/host": "${env:WHERE}", "hardware/gpu_ids/1": "${env:GPU}"}
 
 
 def test_a_missing_variable_does_not_cause_further_problems(folder: Folder) -> None:
