@@ -16,6 +16,7 @@ from scout_engine.errors import (
     ValidationError,
 )
 from scout_engine.generate_request import GenerateRequest
+from scout_engine.grammar import GrammarProbe
 from scout_engine.llama_client import CompletionEvent, EventStream, LlamaClient, LlamaError
 from scout_engine.metrics import EngineMetrics
 from scout_engine.sampling import completion_body
@@ -24,6 +25,11 @@ from scout_engine.validation import ValidRequest, check_best_of, check_length, c
 from scout_engine.vocabulary import Vocabulary
 
 _BAD_REQUEST = 400
+_REMEMBERED_GRAMMARS = 256
+
+
+def _from_llama(error: LlamaError) -> ValidationError | GenerationError:
+    return ValidationError(str(error)) if error.status == _BAD_REQUEST else GenerationError(str(error))
 
 
 class Generation:
@@ -49,9 +55,7 @@ class Generation:
         try:
             await self._stream.begun()
         except LlamaError as error:
-            if error.status == _BAD_REQUEST:
-                raise ValidationError(str(error)) from error
-            raise GenerationError(str(error)) from error
+            raise _from_llama(error) from error
         self._stopwatch.lap()
 
     def cancel(self) -> None:
@@ -135,6 +139,7 @@ class Engine:
         self.metrics = metrics
         self._clock = clock
         self._in_flight = 0
+        self._followed: set[str] = set()
 
     async def tokenize(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
         """Return the tokens of `text`, its special tokens recognised, a begin-of-text token where wanted."""
@@ -200,7 +205,24 @@ class Engine:
     async def _validate(self, request: GenerateRequest) -> ValidRequest:
         check_parameters(request, self.limits)
         tokens = await self.tokenize(request.inputs, add_special_tokens=request.add_special_tokens)
-        return check_length(request, tokens, self.limits)
+        valid = check_length(request, tokens, self.limits)
+        if valid.schema is not None:
+            await self._check_grammar(GrammarProbe(valid.schema, self.vocabulary))
+        return valid
+
+    async def _check_grammar(self, probe: GrammarProbe) -> None:
+        key = probe.key
+        if key in self._followed:
+            return
+        try:
+            followed = probe.is_followed(await self._llama.post("/completion", probe.body()))
+        except LlamaError as error:
+            raise _from_llama(error) from error
+        if not followed:
+            raise ValidationError("grammar is not valid: this engine cannot follow the JSON schema")
+        if len(self._followed) >= _REMEMBERED_GRAMMARS:
+            self._followed.clear()
+        self._followed.add(key)
 
     async def generate(self, request: GenerateRequest) -> Completed:
         """Generate one whole sequence; errors as `generation`."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from scout_engine.config import Limits
 from scout_engine.errors import ValidationError
 from scout_engine.generate_request import GenerateParameters, GenerateRequest, Grammar
+from scout_engine.grammar import constraint
 
 # TGI holds only this much of max_new_tokens against the context (DEFAULT_GENERATION_LENGTH); what is more runs until
 # the context is full.
@@ -183,4 +184,4 @@ def _schema(grammar: Grammar) -> Mapping[str, object]:
         raise ValidationError("grammar is not supported")
     if "properties" not in value:
         raise ValidationError("grammar is not valid: Grammar must have a 'properties' field")
-    return value
+    return constraint(value)
