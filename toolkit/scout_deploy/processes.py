@@ -6,7 +6,9 @@ A pid alone names nobody: it is reused. A process is its pid and its start time 
 import contextlib
 import errno
 import os
+import signal
 import socket
+import time
 from collections.abc import Iterable
 
 import psutil
@@ -14,6 +16,8 @@ from pydantic import BaseModel, ConfigDict
 
 # psutil derives the start time from clock ticks (10 ms on Linux), so two readings of one process differ by less.
 _START_TIME_TOLERANCE_S = 0.05
+_KILL_GRACE_S = 5.0
+_POLL_S = 0.01
 
 
 class ProcessIdentity(BaseModel):
@@ -68,18 +72,31 @@ def marked_processes(variable: str, value: str) -> tuple[ProcessIdentity, ...]:
 
 def stop_processes(identities: Iterable[ProcessIdentity], *, grace_s: float) -> tuple[ProcessIdentity, ...]:
     """Ask each to end, kill what is left after the grace, and return those that had to be killed."""
-    processes = [process for identity in identities if (process := _resolve(identity)) is not None]
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.terminate()
-    _, stubborn = psutil.wait_procs(processes, timeout=grace_s)
-    killed = []
-    for process in stubborn:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            killed.append(ProcessIdentity(pid=process.pid, created_s=process.create_time()))
-            process.kill()
-    psutil.wait_procs(stubborn, timeout=5)
-    return tuple(killed)
+    asked = tuple(identities)
+    for identity in asked:
+        _signal(identity, signal.SIGTERM)
+    stubborn = _outlived(asked, grace_s)
+    for identity in stubborn:
+        _signal(identity, signal.SIGKILL)
+    _outlived(stubborn, _KILL_GRACE_S)
+    return stubborn
+
+
+def _signal(identity: ProcessIdentity, number: signal.Signals) -> None:
+    process = _resolve(identity)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        if process is not None:
+            process.send_signal(number)
+
+
+def _outlived(identities: tuple[ProcessIdentity, ...], within_s: float) -> tuple[ProcessIdentity, ...]:
+    # Not psutil.wait_procs: it takes an ended process that nobody has reaped yet for a living one.
+    deadline = time.monotonic() + within_s
+    while living := tuple(identity for identity in identities if is_alive(identity)):
+        if time.monotonic() >= deadline:
+            break
+        time.sleep(_POLL_S)
+    return living
 
 
 def port_holder(port: int) -> str | None:
