@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scout_deploy.errors import ProfileError
-from scout_deploy.profile_loader import LoadedProfile, load_profile
+from scout_deploy.profile.loader import LoadedProfile, load_profile
 
 
 class Folder:

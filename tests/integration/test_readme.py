@@ -11,7 +11,7 @@ import pytest
 
 from scout_deploy.errors import DeployError
 from scout_deploy.processes import free_port
-from scout_deploy.profile_catalogue import profile_files, shipped_profiles_dir
+from scout_deploy.profile.catalogue import profile_files, shipped_profiles_dir
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -4,7 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from scout_deploy.errors import ExtraMissingError, ModelFileError
-from scout_deploy.profile import Profile
+from scout_deploy.profile.profile import Profile
 
 DEMONSTRATION_FILE = "demo/scout-demo-q8_0.gguf"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from scout_deploy.deployment import PORT_PLACEHOLDER, DeploymentSpec, ProcessSpec
 from scout_deploy.errors import DeployError, GpuUnavailableError, ProfileError
-from scout_deploy.gguf import GgufFacts
-from scout_deploy.profile import Profile
-from scout_deploy.profile_proxy import Cache, Queue
+from scout_deploy.gguf.facts import GgufFacts
+from scout_deploy.profile.profile import Profile
+from scout_deploy.profile.proxy import Cache, Queue
 from scout_proxy.route_table import Limits, PromptFormat, RouteTable, Serving, Template
 
 DEFAULT_SLOTS = 8

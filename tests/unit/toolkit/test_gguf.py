@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fakes.gguf_writer import F32, TINY_METADATA, TINY_TENSORS, gguf_bytes, write_tiny_model
 from scout_deploy.errors import ModelFileError
-from scout_deploy.gguf import read_gguf
+from scout_deploy.gguf.facts import read_gguf
 from scout_deploy.model_file import demonstration_model
 
 _TINY = gguf_bytes(TINY_METADATA, TINY_TENSORS)

@@ -5,11 +5,11 @@ import pytest
 
 from scout_deploy.deployment import differences
 from scout_deploy.errors import DeployError, GpuUnavailableError, ProfileError
-from scout_deploy.gguf import GgufFacts, read_gguf
+from scout_deploy.gguf.facts import GgufFacts, read_gguf
 from scout_deploy.model_file import demonstration_model
 from scout_deploy.plan import Target, ignored_settings, plan_embedded, refuse_foreign_hardware
-from scout_deploy.profile import Profile
-from scout_deploy.profile_loader import load_profile
+from scout_deploy.profile.loader import load_profile
+from scout_deploy.profile.profile import Profile
 
 TARGET = Target(
     name="scout", profile_name="embedded", python="/venv/bin/python", routes=Path("/state/routes.json"), version="9.9.9"

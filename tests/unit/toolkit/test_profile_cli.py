@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from scout_deploy.cli.app import create_app
 from scout_deploy.errors import ProfileError
-from scout_deploy.profile_loader import load_profile
-from scout_deploy.profile_schema import schema_text
-from scout_deploy.profile_view import list_profiles, show_profile
+from scout_deploy.profile.loader import load_profile
+from scout_deploy.profile.schema import schema_text
+from scout_deploy.profile.view import list_profiles, show_profile
 
 
 @pytest.fixture

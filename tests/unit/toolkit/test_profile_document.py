@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scout_deploy.errors import ProfileError
-from scout_deploy.profile_document import MAX_BYTES, Document, parse_document, plain_scalar, read_document
-from scout_deploy.profile_problem import Place
-from scout_deploy.profile_tree import find, plain
+from scout_deploy.profile.document import MAX_BYTES, Document, parse_document, plain_scalar, read_document
+from scout_deploy.profile.problem import Place
+from scout_deploy.profile.tree import find, plain
 
 
 def _parse(text: str) -> Document:

@@ -6,8 +6,8 @@ import pytest
 
 from fakes.profile_folder import Folder
 from scout_deploy.errors import ProfileError
-from scout_deploy.profile_layers import parse_overrides
-from scout_deploy.profile_loader import load_profile
+from scout_deploy.profile.layers import parse_overrides
+from scout_deploy.profile.loader import load_profile
 
 
 def test_a_small_profile_gets_every_default(folder: Folder) -> None:

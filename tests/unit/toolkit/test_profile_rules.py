@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from scout_deploy.profile import Profile
-from scout_deploy.profile_rules import BrokenRulesError
+from scout_deploy.profile.profile import Profile
+from scout_deploy.profile.rules import BrokenRulesError
 
 _EMBEDDED = {"kind": "embedded"}
 _TGI = {"kind": "tgi", "version": "3.3.7"}

@@ -9,14 +9,14 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from scout_deploy.profile import Profile
-from scout_deploy.profile_catalogue import profile_files, shipped_profiles_dir
-from scout_deploy.profile_document import parse_document
-from scout_deploy.profile_loader import load_profile
-from scout_deploy.profile_problem import Place
-from scout_deploy.profile_proxy import Limits
-from scout_deploy.profile_schema import key_schemas, profile_schema, schema_text
-from scout_deploy.profile_tree import plain
+from scout_deploy.profile.catalogue import profile_files, shipped_profiles_dir
+from scout_deploy.profile.document import parse_document
+from scout_deploy.profile.loader import load_profile
+from scout_deploy.profile.problem import Place
+from scout_deploy.profile.profile import Profile
+from scout_deploy.profile.proxy import Limits
+from scout_deploy.profile.schema import key_schemas, profile_schema, schema_text
+from scout_deploy.profile.tree import plain
 from scout_proxy import route_table
 
 _PROFILES = shipped_profiles_dir()

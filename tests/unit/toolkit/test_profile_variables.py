@@ -2,7 +2,7 @@
 
 import pytest
 
-from scout_deploy.profile_variables import VariableError, expand
+from scout_deploy.profile.variables import VariableError, expand
 
 _ENVIRONMENT = {"HOST": "10.0.0.1", "EMPTY": "", "BINARY": "a\nb", "SURROGATE": "\udcff"}
 

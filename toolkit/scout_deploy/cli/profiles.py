@@ -10,11 +10,11 @@ from rich.text import Text
 
 from scout_deploy.cli.output import Output
 from scout_deploy.errors import ProfileError
-from scout_deploy.profile_catalogue import display_path
-from scout_deploy.profile_layers import parse_overrides
-from scout_deploy.profile_loader import load_profile
-from scout_deploy.profile_schema import schema_text
-from scout_deploy.profile_view import ProfileSummary, list_profiles, resolved_values, show_profile
+from scout_deploy.profile.catalogue import display_path
+from scout_deploy.profile.layers import parse_overrides
+from scout_deploy.profile.loader import load_profile
+from scout_deploy.profile.schema import schema_text
+from scout_deploy.profile.view import ProfileSummary, list_profiles, resolved_values, show_profile
 
 _GAP = "  "
 

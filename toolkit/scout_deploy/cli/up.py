@@ -14,12 +14,12 @@ from scout_deploy.cli.output import Output
 from scout_deploy.cli.start_view import StartView
 from scout_deploy.deployment import DeploymentSpec
 from scout_deploy.errors import ProfileError
-from scout_deploy.gguf import read_gguf
+from scout_deploy.gguf.facts import read_gguf
 from scout_deploy.machine import visible_gpus
 from scout_deploy.model_file import locate_model_file, require_embedded_engine
 from scout_deploy.plan import Target, ignored_settings, plan_embedded, refuse_foreign_hardware
-from scout_deploy.profile_layers import parse_overrides
-from scout_deploy.profile_loader import LoadedProfile, load_profile
+from scout_deploy.profile.layers import parse_overrides
+from scout_deploy.profile.loader import LoadedProfile, load_profile
 from scout_deploy.runtimes.process_runtime import ProcessRuntime
 from scout_proxy.version import __version__
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scout_deploy.errors import ProfileError
-from scout_deploy.profile import Profile
-from scout_deploy.profile_catalogue import display_path, profile_directories, profile_files
-from scout_deploy.profile_document import plain_scalar
-from scout_deploy.profile_loader import LoadedProfile, load_profile
+from scout_deploy.profile.catalogue import display_path, profile_directories, profile_files
+from scout_deploy.profile.document import plain_scalar
+from scout_deploy.profile.loader import LoadedProfile, load_profile
+from scout_deploy.profile.profile import Profile
 
 _INDENT = "  "
 _COMMENT_COLUMN = 56

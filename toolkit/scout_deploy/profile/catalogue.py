@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from scout_deploy.errors import ProfileError
-from scout_deploy.profile_problem import shown
+from scout_deploy.profile.problem import shown
 from scout_deploy.xdg import user_directories
 
 SUFFIXES = (".yaml", ".yml")
@@ -17,7 +17,7 @@ _EXAMPLE = "example"
 
 def shipped_profiles_dir() -> Path:
     """Return the folder of the profiles that ship with the product, in a wheel and in a checkout alike."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     in_wheel = package / "shipped_profiles"
     return in_wheel if in_wheel.is_dir() else package.parents[1] / "profiles"
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from scout_deploy.profile_engine import Engine, Hardware, Model
-from scout_deploy.profile_proxy import Proxy
+from scout_deploy.profile.engine import Engine, Hardware, Model
+from scout_deploy.profile.proxy import Proxy
 
 # Names of variables that hold secrets by custom; `MAX_BATCH_PREFILL_TOKENS` and the like are no such names.
 _SECRET_NAME = re.compile(

@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from scout_deploy.profile_engine import VARIABLE_NAME
-from scout_deploy.profile_section import Section
+from scout_deploy.profile.engine import VARIABLE_NAME
+from scout_deploy.profile.section import Section
 
 
 class Limits(Section):

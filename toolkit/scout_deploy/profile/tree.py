@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from scout_deploy.profile_problem import Place
+from scout_deploy.profile.problem import Place
 
 ScalarValue: TypeAlias = str | int | float | bool | None
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from scout_deploy.profile_section import Section
+from scout_deploy.profile.section import Section
 
 VARIABLE_NAME = "^[A-Za-z_][A-Za-z0-9_]*$"
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import yaml
 
 from scout_deploy.errors import ProfileError
-from scout_deploy.profile_problem import Place, Problem, shown
-from scout_deploy.profile_tree import Mapping, Node, Scalar, ScalarValue, Sequence, plain
+from scout_deploy.profile.problem import Place, Problem, shown
+from scout_deploy.profile.tree import Mapping, Node, Scalar, ScalarValue, Sequence, plain
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 16

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from scout_deploy.profile import Profile
+from scout_deploy.profile.profile import Profile
 
 Schema: TypeAlias = dict[str, Any]
 

@@ -5,10 +5,10 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from scout_deploy.profile_engine import Engine, Hardware, Model
-from scout_deploy.profile_proxy import Proxy
-from scout_deploy.profile_rules import BrokenRulesError, broken_rules
-from scout_deploy.profile_section import Section
+from scout_deploy.profile.engine import Engine, Hardware, Model
+from scout_deploy.profile.proxy import Proxy
+from scout_deploy.profile.rules import BrokenRulesError, broken_rules
+from scout_deploy.profile.section import Section
 from scout_proxy.route_table import Identity
 
 DEMONSTRATION_MODEL = "scout-demo"

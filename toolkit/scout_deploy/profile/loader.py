@@ -7,8 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from scout_deploy.profile import Profile
-from scout_deploy.profile_catalogue import (
+from scout_deploy.profile.catalogue import (
     display_path,
     expand_home,
     find_profile,
@@ -16,12 +15,13 @@ from scout_deploy.profile_catalogue import (
     profile_directories,
     unknown_profile,
 )
-from scout_deploy.profile_document import plain_scalar
-from scout_deploy.profile_layers import merge, override_layer, read_layers
-from scout_deploy.profile_problem import Problem, profile_error
-from scout_deploy.profile_tree import Mapping, Node, Scalar, Sequence, changed_at, find, leaves, plain
-from scout_deploy.profile_validation import problems_of
-from scout_deploy.profile_variables import VariableError, expand
+from scout_deploy.profile.document import plain_scalar
+from scout_deploy.profile.layers import merge, override_layer, read_layers
+from scout_deploy.profile.problem import Problem, profile_error
+from scout_deploy.profile.profile import Profile
+from scout_deploy.profile.tree import Mapping, Node, Scalar, Sequence, changed_at, find, leaves, plain
+from scout_deploy.profile.validation import problems_of
+from scout_deploy.profile.variables import VariableError, expand
 
 # Keys that hold paths on this machine: a relative one starts at the folder of the file that names it.
 _PATH_KEYS = (("model", "path"), ("proxy", "keys", "file"))

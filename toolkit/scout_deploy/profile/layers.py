@@ -8,10 +8,10 @@ from functools import reduce
 from pathlib import Path
 
 from scout_deploy.errors import ProfileError
-from scout_deploy.profile_catalogue import display_path, expand_home, find_profile, is_path, unknown_profile
-from scout_deploy.profile_document import MAX_DEPTH, Document, parse_document, read_document
-from scout_deploy.profile_problem import Place, Problem, shown
-from scout_deploy.profile_tree import Mapping, Node, Scalar, plain
+from scout_deploy.profile.catalogue import display_path, expand_home, find_profile, is_path, unknown_profile
+from scout_deploy.profile.document import MAX_DEPTH, Document, parse_document, read_document
+from scout_deploy.profile.problem import Place, Problem, shown
+from scout_deploy.profile.tree import Mapping, Node, Scalar, plain
 
 MAX_CHAIN = 8
 EXTENDS = "extends"

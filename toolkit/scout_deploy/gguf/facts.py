@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scout_deploy.errors import ModelFileError
-from scout_deploy.gguf_header import (
+from scout_deploy.gguf.header import (
     MAGIC,
     ArrayAt,
     GgufHeader,
@@ -18,8 +18,8 @@ from scout_deploy.gguf_header import (
     read_header,
     shorten,
 )
-from scout_deploy.gguf_types import BLOCKS, FILE_TYPES
-from scout_deploy.gguf_vocabulary import TEMPLATE_KEY, Metadata, Vocabulary, read_vocabulary, text_of, whole_number
+from scout_deploy.gguf.types import BLOCKS, FILE_TYPES
+from scout_deploy.gguf.vocabulary import TEMPLATE_KEY, Metadata, Vocabulary, read_vocabulary, text_of, whole_number
 
 _SPLIT_NAME = re.compile(r"(?P<stem>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf")
 _CHECK_PATH = "Check the path; of a model in several files, name the first."

@@ -5,11 +5,11 @@ import difflib
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from scout_deploy.profile_document import plain_scalar
-from scout_deploy.profile_problem import Problem, shown
-from scout_deploy.profile_rules import BrokenRulesError
-from scout_deploy.profile_schema import Schema, expected_words, key_schemas
-from scout_deploy.profile_tree import Mapping, Node, Scalar, find, plain
+from scout_deploy.profile.document import plain_scalar
+from scout_deploy.profile.problem import Problem, shown
+from scout_deploy.profile.rules import BrokenRulesError
+from scout_deploy.profile.schema import Schema, expected_words, key_schemas
+from scout_deploy.profile.tree import Mapping, Node, Scalar, find, plain
 
 # pydantic's mark, at the end of an error's location, that a mapping's key and not its value is meant.
 _KEY_MARK = "[key]"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from mmap import mmap
 from typing import TypeAlias
 
-from scout_deploy.gguf_header import ArrayAt, MetadataScalar, read_numbers, read_strings
+from scout_deploy.gguf.header import ArrayAt, MetadataScalar, read_numbers, read_strings
 
 Metadata: TypeAlias = Mapping[str, MetadataScalar | ArrayAt]
 

@@ -1,0 +1,1 @@
+"""What a GGUF model file says of itself, read without loading the model."""
