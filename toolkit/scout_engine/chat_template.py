@@ -27,13 +27,13 @@ class ChatTemplate:
 
     Args:
         source: Jinja source, or None for a model without a template.
-        bos_token: The text of the begin-of-text token.
-        eos_token: The text of the end-of-text token.
+        bos: The text of the begin-of-text token.
+        eos: The text of the end-of-text token.
     """
 
-    def __init__(self, source: str | None, *, bos_token: str, eos_token: str) -> None:
+    def __init__(self, source: str | None, *, bos: str, eos: str) -> None:
         self._source = source
-        self._tokens = {"bos_token": bos_token, "eos_token": eos_token}
+        self._tokens = {"bos_token": bos, "eos_token": eos}
         self._environment = ImmutableSandboxedEnvironment(
             trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
         )

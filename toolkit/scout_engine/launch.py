@@ -48,7 +48,8 @@ def load(config: EngineConfig) -> LoadedModel:
     facts = read_metadata(config.model_path)
     context = _context(config, facts)
     vocabulary = read_vocabulary(facts)
-    llama = start_llama(config, context=context, threads=config.threads or default_threads())
+    with _interruptible():
+        llama = start_llama(config, context=context, threads=config.threads or default_threads())
     limits = Limits(
         max_input_tokens=config.max_input_tokens or context - 1,
         max_total_tokens=context,
@@ -97,15 +98,17 @@ def run(config: EngineConfig, *, clock: Callable[[], float] = perf_counter) -> N
     started = clock()
     with bind(config.host, config.port) as bound:
         write_phase("load", model=config.model_path)
-        with _interruptible():
-            model = load(config)
+        model = load(config)
         write_phase("warm-up")
         uvloop.run(_serve(config, model, bound, lambda: clock() - started))
 
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C end the process at once: llama.cpp holds the interpreter while it loads, so no handler would run."""
+    """Let Ctrl-C end the process at once: llama.cpp holds the interpreter while it loads, so no handler would run.
+
+    A shell reports the exit code 130 either way.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -28,7 +28,7 @@ class OpenAiRoutes:
         self._engine = engine
         self._model = model
         self._wire = OpenAiWire(model)
-        self._template = ChatTemplate(model.chat_template, bos_token=model.bos_token, eos_token=model.eos_token)
+        self._template = ChatTemplate(model.chat_template, bos=model.bos_token, eos=model.eos_token)
 
     def routes(self) -> Sequence[Route]:
         """Every route of this family."""
