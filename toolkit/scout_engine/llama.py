@@ -80,6 +80,9 @@ def _parameters(xllamacpp: Any, config: EngineConfig, context: int, threads: int
     parameters.kv_unified = False
     parameters.ctx_shift = False
     parameters.endpoint_slots = False
+    parameters.cache_prompt = False
+    parameters.cache_idle_slots = False
+    parameters.cache_ram_mib = 0
     parameters.ui = False
     parameters.verbosity = _ERRORS_ONLY
     parameters.n_threads_http = config.max_concurrent_requests + _SPARE_HTTP_THREADS

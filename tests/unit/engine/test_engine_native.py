@@ -143,6 +143,14 @@ def test_a_temperature_of_one_alone_is_greedy(http: requests.Session, url: str) 
     assert generate(http, url, max_new_tokens=8, temperature=1.0) == generate(http, url, max_new_tokens=8)
 
 
+def test_a_repeated_greedy_request_gets_the_same_answer(http: requests.Session, url: str) -> None:
+    prompts = [f"{start} {number} things, the first of which" for number in range(6) for start in ("There are", "有")]
+
+    first = [generate(http, url, prompt, max_new_tokens=40) for prompt in prompts]
+
+    assert [generate(http, url, prompt, max_new_tokens=40) for prompt in prompts] == first
+
+
 def test_best_of_shows_the_others_and_the_likeliest_first(http: requests.Session, url: str) -> None:
     answer = generate(http, url, max_new_tokens=8, do_sample=True, best_of=2)
 
