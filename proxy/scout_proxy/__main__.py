@@ -37,7 +37,7 @@ def parse_config(arguments: list[str] | None = None) -> ProxyConfig:
 
 
 def _port(text: str) -> int:
-    if not text.isdigit() or int(text) > _MAX_PORT:
+    if not (text.isascii() and text.isdigit()) or int(text) > _MAX_PORT:
         raise argparse.ArgumentTypeError(f"should be an integer from 0 to {_MAX_PORT}, got {text!r}")
     return int(text)
 

@@ -18,6 +18,8 @@ _MAX_HEAD_BYTES = 64 * 1024
 # Of a body that was refused, so much is read and thrown away: a client that sends before it reads gets its answer.
 _MAX_DISCARDED_BYTES = 64 * 1024 * 1024
 
+_LINGER_S = 1.0
+
 
 class _Place(Enum):
     """Where in a request the connection's last byte was."""
@@ -25,6 +27,7 @@ class _Place(Enum):
     BETWEEN = auto()
     HEAD = auto()
     BODY = auto()
+    REFUSED = auto()
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -61,7 +64,9 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count what comes while a head is not complete."""
+        """Count what comes while a head is not complete; ignore what comes after a refusal."""
+        if self._place is _Place.REFUSED:
+            return
         was_in_head = self._place is _Place.HEAD
         super().data_received(data)
         if self._place is not _Place.HEAD or self.transport.is_closing():
@@ -137,7 +142,10 @@ class BoundedProtocol(HttpToolsProtocol):
             f"content-length: {len(body)}\r\n{HEADER.lower()}: {request_id_for(None)}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode("ascii") + body)
-        self.transport.close()
+        # RFC 9112 §9.6: closing while the client still sends would reset the connection and take the answer with it.
+        self.transport.write_eof()
+        self._place = _Place.REFUSED
+        self._start_timer(_LINGER_S, self.transport.close)
 
     def _start_timer(self, seconds: float, action: Callable[[], None]) -> None:
         self._stop_timer()

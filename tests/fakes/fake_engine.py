@@ -40,11 +40,15 @@ class Behaviour:
 
     Args:
         delay_s: Before each answer to `/generate`.
+        delay_of_first_s: Before the first one, where it differs.
         failing_after: How many generations succeed before `failure` begins.
+        details: Sent with every text, where given.
         text: Gives the text for a request body.
     """
 
     delay_s: float = 0.0
+    delay_of_first_s: float | None = None
+    details: dict[str, Any] | None = None
     failure: Failure = Failure.NONE
     failing_after: int = 0
     healthy: bool = True
@@ -108,7 +112,7 @@ class FakeEngine:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Listen, on the port of the last time where there was one."""
+        """Listen, on the port of the last time where there was one; does nothing while it listens."""
         asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(5)
 
     def kill(self) -> None:
@@ -123,6 +127,8 @@ class FakeEngine:
         self._loop.close()
 
     async def _start(self) -> None:
+        if self._server is not None:
+            return
         self._server = await asyncio.start_server(self._connection, "127.0.0.1", self.port, limit=2**26)
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -178,17 +184,20 @@ class FakeEngine:
         behaviour = self.behaviour
         self.seen.generations.append(body)
         failing = behaviour.failure is not Failure.NONE and len(self.seen.generations) > behaviour.failing_after
+        first_s = behaviour.delay_s if behaviour.delay_of_first_s is None else behaviour.delay_of_first_s
+        delay_s = first_s if len(self.seen.generations) == 1 else behaviour.delay_s
         self.seen.in_flight += 1
         self.seen.most_in_flight = max(self.seen.most_in_flight, self.seen.in_flight)
         try:
-            if not await self._wait(reader, behaviour.delay_s):
+            if not await self._wait(reader, delay_s):
                 self.seen.cancelled += 1
                 return False
         finally:
             self.seen.in_flight -= 1
         if failing:
             return await self._fail(writer, behaviour.failure)
-        answer = json.dumps({"generated_text": behaviour.text(body)})
+        details = {} if behaviour.details is None else {"details": behaviour.details}
+        answer = json.dumps({"generated_text": behaviour.text(body), **details})
         self._send(writer, 200, answer, "x-prompt-tokens: 3\r\nx-generated-tokens: 5\r\n")
         return True
 

@@ -1,0 +1,43 @@
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from fakes.fake_engine import Behaviour, Counters, FakeEngine, fake_engine
+from fakes.running_proxy import RunningProxy, route_table, running_proxy
+
+
+@dataclass(frozen=True)
+class Service:
+    """A proxy and the one fake engine behind it."""
+
+    proxy: RunningProxy
+    engine: FakeEngine
+
+
+@pytest.fixture(scope="session")
+def shared_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    path = tmp_path_factory.mktemp("proxy") / "routes.json"
+    with fake_engine() as engine, running_proxy(path, route_table(engine.url)) as proxy:
+        yield Service(proxy, engine)
+
+
+@pytest.fixture
+def service(shared_service: Service) -> Iterator[Service]:
+    """The shared service as at its beginning, serving; put back after the test."""
+    shared_service.proxy.wait_for("active")
+    shared_service.engine.seen = Counters()
+    yield shared_service
+    shared_service.engine.behaviour = Behaviour()
+    shared_service.engine.start()
+    shared_service.proxy.restore()
+
+
+@pytest.fixture
+def proxy(service: Service) -> RunningProxy:
+    return service.proxy
+
+
+@pytest.fixture
+def engine(service: Service) -> FakeEngine:
+    return service.engine
