@@ -52,19 +52,19 @@ def _parser() -> argparse.ArgumentParser:
     add("--model-id", metavar="NAME", help="name reported in /info and /v1/models [the file's name]")
     add("--host", default="127.0.0.1", help="address to listen on [%(default)s]")
     add("--port", type=_port, default=3000, help="port to listen on, 0 for any [%(default)s]")
-    add("--slots", type=_at_least(1), default=8, metavar="N", help="generations batched together [%(default)s]")
-    add("--context", type=_at_least(2), metavar="N", help="tokens of one request [the model's, at most 4096]")
-    add("--threads", type=_at_least(1), metavar="N", help="threads to compute with [usable cores less one]")
-    add("--max-concurrent-requests", type=_at_least(1), default=128, metavar="N", help="more are refused [%(default)s]")
-    add("--max-input-tokens", type=_at_least(1), metavar="N", help="tokens of a prompt [the context less one]")
-    add("--payload-limit", dest="payload_limit_bytes", type=_at_least(1), default=2_000_000, metavar="BYTES")
-    add("--max-best-of", type=_at_least(1), default=2, metavar="N", help="sequences of best_of [%(default)s]")
-    add("--max-stop-sequences", type=_at_least(0), default=4, metavar="N", help="stop strings [%(default)s]")
+    add("--slots", type=_AtLeast(1), default=8, metavar="N", help="generations batched together [%(default)s]")
+    add("--context", type=_AtLeast(2), metavar="N", help="tokens of one request [the model's, at most 4096]")
+    add("--threads", type=_AtLeast(1), metavar="N", help="threads to compute with [usable cores less one]")
+    add("--max-concurrent-requests", type=_AtLeast(1), default=128, metavar="N", help="more are refused [%(default)s]")
+    add("--max-input-tokens", type=_AtLeast(1), metavar="N", help="tokens of a prompt [the context less one]")
+    add("--payload-limit", dest="payload_limit_bytes", type=_AtLeast(1), default=2_000_000, metavar="BYTES")
+    add("--max-best-of", type=_AtLeast(1), default=2, metavar="N", help="sequences of best_of [%(default)s]")
+    add("--max-stop-sequences", type=_AtLeast(0), default=4, metavar="N", help="stop strings [%(default)s]")
     add("--kv-cache-dtype", default="f16", metavar="TYPE", help="f16, q8_0 and llama.cpp's others [%(default)s]")
     add(
         "--drain",
         dest="drain_s",
-        type=_at_least(0),
+        type=_AtLeast(0),
         default=20,
         metavar="SECONDS",
         help="grace after SIGTERM [%(default)s]",
@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-class _at_least:  # noqa: N801
+class _AtLeast:
     def __init__(self, least: int) -> None:
         self._least = least
 
