@@ -1,6 +1,5 @@
 """The proxy's application: every part made once and put together here, nothing done at import."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,6 +9,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp
 
+from scout_proxy.background import start_in_background, stop
 from scout_proxy.contract import API_VERSION
 from scout_proxy.documented_routes import documented_routes
 from scout_proxy.engine import Engines
@@ -68,12 +68,11 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         routes.notify(lambda table: pool.apply(table.upstreams))
         pool.apply(routes.served.table.upstreams)
-        watching = asyncio.create_task(routes.watch(reload_interval_s))
+        watching = start_in_background(routes.watch(reload_interval_s), "watch the route table")
         try:
             yield
         finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            await stop(watching)
             await pool.close()
 
     app = ProxyApp(

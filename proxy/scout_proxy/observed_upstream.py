@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 
+from scout_proxy.background import start_in_background, stop
 from scout_proxy.engine import Engine, EngineFacts
 from scout_proxy.errors import AnswerCutOffError, DeadlineError, NotLoadedError, ProxyError, UpstreamLostError
 from scout_proxy.route_table import Upstream
@@ -49,8 +50,7 @@ class ObservedUpstream:
         self._misses = 0
         self._answered = False
         self._wake = asyncio.Event()
-        self._task = asyncio.create_task(self._observe())
-        self._task.add_done_callback(_report)
+        self._task = start_in_background(self._observe(), f"observe {declared.id}")
 
     @property
     def id(self) -> str:
@@ -91,15 +91,20 @@ class ObservedUpstream:
 
     async def close(self) -> None:
         """Stop probing."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await stop(self._task)
 
     async def _observe(self) -> None:
-        self._engine = await self._open_engine(self.declared.url)
+        try:
+            engine = await self._open_engine(self.declared.url)
+        except ImportError as exc:
+            self.reason = f"the client for engines cannot be imported: {exc}; install scout-deploy again"
+            _log.error("no upstream can be reached", extra={"upstream": self.id, "reason": self.reason})
+            return
+        self._engine = engine
         while True:
             self._wake.clear()
             if not (self.is_serving and self._answered):
-                await self._probe(self._engine)
+                await self._probe(engine)
             self._answered = False
             interval_s = _IDLE_PROBE_S if self.is_serving and not self._misses else _QUICK_PROBE_S
             with suppress(TimeoutError):
@@ -138,8 +143,3 @@ class ObservedUpstream:
             _log.warning("upstream lost", extra={"upstream": self.id, "url": self.declared.url, "reason": reason})
             self.state = ObservedState.LOST
             self._wake.set()
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.error("an upstream is no longer observed", exc_info=error)

@@ -8,6 +8,7 @@ import os
 import tempfile
 from enum import StrEnum
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -76,7 +77,7 @@ class Upstream(_Frozen):
 
     id: str
     url: str
-    protocol: str = "tgi"
+    protocol: Literal["tgi"] = "tgi"
     state: UpstreamState = UpstreamState.STARTING
     phase: Phase | None = None
 

@@ -14,7 +14,7 @@ from scout_proxy.errors import GenerationFailedError, InvalidRequestError
 from scout_proxy.route_table import PromptFormat, Template
 
 _PROBE = "probe"
-# Whatever a template's own expressions can raise while it is rendered; the sandbox adds none.
+# Whatever a template's own expressions can raise while it is compiled or rendered; the sandbox adds none.
 _RENDER_ERRORS = (
     jinja2.TemplateError,
     ArithmeticError,
@@ -104,7 +104,7 @@ class _ChatTemplate:
         environment.globals["strftime_now"] = lambda form: now().strftime(form)
         try:
             self._template = environment.from_string(source)
-        except (jinja2.TemplateError, RecursionError) as exc:
+        except (*_RENDER_ERRORS, SyntaxError) as exc:
             line = f" (line {exc.lineno})" if isinstance(exc, jinja2.TemplateSyntaxError) else ""
             raise TemplateError(f"the chat template cannot be compiled: {exc}{line}") from exc
         self._tokens = {"bos_token": template.bos_token, "eos_token": template.eos_token}

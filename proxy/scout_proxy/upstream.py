@@ -137,6 +137,8 @@ class UpstreamClient(AsyncClient):  # type: ignore[misc]  # text_generation ship
                 allow_redirects=False,
             ) as response:
                 yield response
+        except aiohttp.InvalidURL as exc:
+            raise UnreachableError(f"{self.base_url} is not an http address") from exc
         except aiohttp.ConnectionTimeoutError as exc:
             raise UnreachableError(f"{self.base_url} did not accept a connection") from exc
         except TimeoutError as exc:

@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,14 @@ from typing import Any
 import requests
 
 from scout_proxy.app import create_app
+from scout_proxy.engine import Engines
+from scout_proxy.engine_loading import load_tgi_engines
 from scout_proxy.route_table import Identity, Limits, RouteTable, Serving, Template, Upstream, write_route_table
 from scout_proxy.route_watcher import RouteWatcher
 from scout_proxy.server import ProxyServer, listen
 
 DEADLINE_S = 5.0
+LoadEngines = Callable[[], Awaitable[Engines]]
 
 
 def wait_until(condition: Callable[[], object], what: str, deadline_s: float = DEADLINE_S) -> None:
@@ -43,7 +46,7 @@ def route_table(*urls: str, **changes: Any) -> RouteTable:
 class RunningProxy:
     """A proxy that serves the table in `path`; `configure` changes it while it runs."""
 
-    def __init__(self, path: Path, table: RouteTable) -> None:
+    def __init__(self, path: Path, table: RouteTable, load_engines: LoadEngines = load_tgi_engines) -> None:
         self.path = path
         self.original = self.table = table
         write_route_table(path, table)
@@ -51,7 +54,7 @@ class RunningProxy:
         self.listener = listen("127.0.0.1", 0)
         self.port: int = self.listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        app = create_app(self.routes, reload_interval_s=0.01)
+        app = create_app(self.routes, load_engines=load_engines, reload_interval_s=0.01)
         self.server = ProxyServer(app, lambda: self.routes.served.table.limits)
         self.thread = threading.Thread(target=lambda: self.server.run(sockets=[self.listener]))
         self.thread.start()
@@ -113,9 +116,11 @@ class RunningProxy:
 
 
 @contextmanager
-def running_proxy(path: Path, table: RouteTable) -> Iterator[RunningProxy]:
+def running_proxy(
+    path: Path, table: RouteTable, load_engines: LoadEngines = load_tgi_engines
+) -> Iterator[RunningProxy]:
     """Run a proxy for the length of a block."""
-    proxy = RunningProxy(path, table)
+    proxy = RunningProxy(path, table, load_engines)
     try:
         yield proxy
     finally:

@@ -2,6 +2,7 @@ from pathlib import Path
 
 from fakes.fake_engine import Behaviour, Failure, FakeEngine, fake_engine
 from fakes.running_proxy import RunningProxy, route_table, running_proxy, wait_until
+from scout_proxy.engine import EngineFacts, Engines, Generated, GenerationParameters
 from scout_proxy.route_table import Phase, Upstream, UpstreamState
 
 NOT_LOADED = {"detail": "Model or tokenizer not loaded"}
@@ -180,3 +181,59 @@ def test_a_broken_template_at_start_is_shown_and_answered(tmp_path: Path) -> Non
     assert answer.status_code == 500
     assert answer.json()["detail"].startswith("Generation failed: the route table's template cannot be used")
     assert "cannot be compiled" in status["route_table"]["template_error"]
+
+
+def test_an_address_that_is_none_is_said(tmp_path: Path) -> None:
+    with running_proxy(tmp_path / "routes.json", route_table("not an address")) as proxy:
+        wait_until(
+            lambda: proxy.status()["upstreams"][0]["reason"] == "not an address is not an http address",
+            "the reason is shown",
+        )
+        assert proxy.get("/health").status_code == 503
+
+
+def test_a_client_that_cannot_be_imported_is_said(tmp_path: Path) -> None:
+    async def fail() -> Engines:
+        raise ImportError("No module named 'aiohttp'")
+
+    with running_proxy(tmp_path / "routes.json", route_table("http://127.0.0.1:9"), fail) as proxy:
+        wait_until(lambda: proxy.status()["upstreams"][0]["reason"], "the reason is shown")
+        assert "No module named 'aiohttp'" in proxy.status()["upstreams"][0]["reason"]
+        assert proxy.generate().json() == NOT_LOADED
+
+
+class BrokenEngine:
+    """Has a defect, which is no error of the engine's that anyone expects."""
+
+    async def probe(self) -> EngineFacts:
+        return EngineFacts(max_input_tokens=100, max_total_tokens=1000)
+
+    async def count_tokens(self, text: str) -> int:
+        return len(text)
+
+    async def generate(self, text: str, parameters: GenerationParameters) -> Generated:
+        raise RuntimeError(f"a defect at {text} with {parameters}")
+
+
+class BrokenEngines:
+    def open(self, url: str) -> BrokenEngine:
+        assert url
+        return BrokenEngine()
+
+    async def close(self) -> None:
+        pass
+
+
+def test_a_defect_of_the_proxy_is_a_500_in_the_usual_shape(tmp_path: Path) -> None:
+    async def load() -> Engines:
+        return BrokenEngines()
+
+    with running_proxy(tmp_path / "routes.json", route_table("http://127.0.0.1:9"), load) as proxy:
+        proxy.wait_for("active")
+        answers = [proxy.generate(num_return_sequences=count) for count in (1, 2)]
+
+    for answer in answers:
+        assert answer.status_code == 500
+        request_id = answer.headers["X-Request-ID"]
+        assert answer.json()["detail"].startswith("Generation failed: internal error of the proxy")
+        assert request_id in answer.json()["detail"]

@@ -138,6 +138,9 @@ def test_a_template_that_fails_on_a_prompt_is_not_the_callers_error() -> None:
         "{{ raise_exception('never') }}",
         "{{ ''.__class__.__mro__[1].__subclasses__() }}{{ messages.append(1) }}",
         "{% for i in range(10 ** 9) %}x{% endfor %}",
+        "{% for i in [1] %}" * 25 + "{% endfor %}" * 25,
+        "{{ " + "9" * 5000 + " }}",
+        "(" * 5000 + "{{ " + "(" * 5000 + " }}",
     ],
 )
 def test_a_broken_or_hostile_template_is_named_at_load(source: str) -> None:
