@@ -154,7 +154,14 @@ def _describe(pid: int | None) -> str | None:
         return None
     try:
         process = psutil.Process(pid)
-        command = " ".join(process.cmdline()[:3]) or process.name()
-        return f"{command} (pid {pid}, user {process.username()})"
+        return f"{_program(process.name(), process.cmdline())} (pid {pid}, user {process.username()})"
     except psutil.Error:
         return f"pid {pid}"
+
+
+def _program(name: str, arguments: list[str]) -> str:
+    """Name a program without its arguments, which may hold secrets; of an interpreter, what it runs."""
+    if "-m" in arguments[:-1]:
+        return f"{name} -m {arguments[arguments.index('-m') + 1]}"
+    script = next((argument for argument in arguments[1:2] if not argument.startswith("-")), None)
+    return name if script is None or "=" in script else f"{name} {script}"

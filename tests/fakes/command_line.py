@@ -1,0 +1,87 @@
+"""The installed command `scout-deploy`, run as a user runs it, in a home of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scout_deploy.processes import free_port
+
+COMMAND = str(Path(sys.executable).parent / "scout-deploy")
+TIMEOUT_S = 60
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """Runs commands; `port` is free for this home's deployment."""
+
+    home: Path
+    port: int
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "XDG_STATE_HOME": str(self.home / "state"),
+            "XDG_CONFIG_HOME": str(self.home / "config"),
+        }
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [COMMAND, *arguments],
+            env=self.environment,
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command and do not wait for it."""
+        return subprocess.Popen(
+            [COMMAND, *arguments],
+            env=self.environment,
+            cwd=self.home,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def up(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Start the default deployment on this home's port; it has to work."""
+        result = self.run("up", "--port", str(self.port), *arguments)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result
+
+    def status(self) -> dict[str, Any]:
+        """Return what `status --json` says of the only deployment."""
+        (deployment,) = json.loads(self.run("status", "--json").stdout)["deployments"]
+        assert isinstance(deployment, dict)
+        return deployment
+
+    def pid(self, role: str) -> int | None:
+        """Return the pid of a role's process, None while it is down."""
+        processes = self.status()["status"]["processes"]
+        identity = next(process["identity"] for process in processes if process["role"] == role)
+        return None if identity is None else int(identity["pid"])
+
+
+@contextmanager
+def command_line(home: Path) -> Iterator[CommandLine]:
+    """Give a command line with an empty home, and take down whatever runs there at the end."""
+    cli = CommandLine(home, free_port("127.0.0.1"))
+    try:
+        yield cli
+    finally:
+        for deployment in json.loads(cli.run("status", "--json").stdout)["deployments"]:
+            cli.run("down", deployment["name"])
