@@ -1,0 +1,172 @@
+"""What clients see while parts of a real deployment are killed, and while other clients misbehave."""
+
+import json
+import os
+import signal
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+
+import pytest
+import requests
+
+from fakes.command_line import CommandLine, command_line
+from scout_deploy.processes import marked_processes
+from scout_deploy.runtimes.supervisor import MARK_VARIABLE
+
+NOT_LOADED = {"detail": "Model or tokenizer not loaded"}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
+    with command_line(tmp_path_factory.mktemp("failures")) as cli:
+        cli.up(
+            *("--set", "proxy.limits.header_timeout_s=1.0", "--set", "proxy.limits.body_timeout_s=1.0"),
+            *("--set", "proxy.limits.drain_s=5.0"),
+        )
+        yield cli
+
+
+def wait_until(condition: Callable[[], bool], *, within_s: float = 20) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not so within {within_s} s"
+        time.sleep(0.02)
+
+
+def is_healthy(cli: CommandLine) -> bool:
+    try:
+        return requests.get(f"{cli.url}/health", timeout=5).status_code == 200
+    except requests.ConnectionError:
+        return False
+
+
+def outcome(cli: CommandLine) -> str:
+    """Send one request and return how it was answered; an answer that the contract does not allow fails."""
+    answer = requests.post(f"{cli.url}/generate", json={"prompt": "A short story", "max_length": 48}, timeout=30)
+    body = answer.json()
+    if answer.status_code == 200:
+        assert body.keys() == {"generated_texts", "parameters"}
+        assert len(body["generated_texts"]) == 1
+    elif answer.status_code == 503:
+        assert body == NOT_LOADED
+        assert int(answer.headers["Retry-After"]) >= 1
+    else:
+        assert answer.status_code == 500
+        assert body.keys() == {"detail"}
+        assert body["detail"].startswith("Generation failed: ")
+    return str(answer.status_code)
+
+
+def test_an_engine_killed_under_load_never_hangs_a_client_and_comes_back(running: CommandLine) -> None:
+    stop = Event()
+
+    def client() -> Counter[str]:
+        seen: Counter[str] = Counter()
+        while not stop.is_set():
+            seen[outcome(running)] += 1
+        return seen
+
+    with ThreadPoolExecutor(4) as clients:
+        futures = [clients.submit(client) for _ in range(4)]
+        old = running.pid("engine")
+        assert old is not None
+        os.kill(old, signal.SIGKILL)
+        wait_until(lambda: not is_healthy(running))
+        wait_until(lambda: is_healthy(running))
+        stop.set()
+        seen = sum((future.result() for future in futures), Counter[str]())
+
+    assert seen["503"] + seen["500"] > 0
+    assert outcome(running) == "200"
+    assert running.pid("engine") != old
+
+
+def test_a_killed_proxy_comes_back(running: CommandLine) -> None:
+    old = running.pid("proxy")
+    assert old is not None
+
+    os.kill(old, signal.SIGKILL)
+    wait_until(lambda: running.pid("proxy") not in {None, old} and is_healthy(running))
+
+    assert outcome(running) == "200"
+
+
+def test_a_client_that_leaves_frees_the_engine(running: CommandLine) -> None:
+    body = json.dumps({"prompt": "A long story", "max_length": 3000, "num_return_sequences": 8}).encode()
+    head = (
+        f"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+
+    def in_flight() -> int:
+        return int(requests.get(f"{running.url}/status", timeout=5).json()["in_flight"])
+
+    # Many sequences for few slots: work for seconds, however early the model ends each of them.
+    leaving = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(12)]
+    for connection in leaving:
+        connection.sendall(head.encode() + body)
+    wait_until(lambda: in_flight() > 50)
+
+    for connection in leaving:
+        connection.close()
+    wait_until(lambda: in_flight() == 0, within_s=2)
+
+    upstream = requests.get(f"{running.url}/status", timeout=5).json()["upstreams"][0]
+    assert upstream["in_flight"] == 0
+    assert outcome(running) == "200"
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"POST /generate HTTP/1.1\r\nHost: x\r\nContent-",
+        b'POST /generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"prompt"',
+    ],
+    ids=["in the headers", "in the body"],
+)
+def test_200_clients_that_never_finish_sending_hurt_nobody_and_are_ended(running: CommandLine, begun: bytes) -> None:
+    slow = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(200)]
+    try:
+        for connection in slow:
+            connection.sendall(begun)
+            connection.settimeout(15)
+
+        assert outcome(running) == "200"
+        answers = [read_to_the_end(connection) for connection in slow]
+    finally:
+        for connection in slow:
+            connection.close()
+
+    assert {answer[:12] for answer in answers} <= {b"", b"HTTP/1.1 408"}
+    assert outcome(running) == "200"
+
+
+def read_to_the_end(connection: socket.socket) -> bytes:
+    """Return what the server sends before it closes; a server that keeps the connection is a timeout."""
+    received = b""
+    try:
+        while chunk := connection.recv(65_536):
+            received += chunk
+    except ConnectionResetError:
+        pass
+    return received
+
+
+def test_a_killed_supervisor_leaves_the_service_up_and_down_leaves_nothing(tmp_path: Path) -> None:
+    with command_line(tmp_path) as cli:
+        cli.up()
+        os.kill(cli.status()["status"]["supervisor"]["pid"], signal.SIGKILL)
+        wait_until(lambda: cli.status()["state"] == "unsupervised")
+        served = outcome(cli)
+
+        result = cli.run("down")
+
+        assert served == "200"
+        assert "2 processes had lost their supervisor" in result.stdout
+        folder = tmp_path / "state" / "scout-deploy" / "deployments" / "scout"
+        assert marked_processes(MARK_VARIABLE, str(folder)) == ()
+        assert not folder.exists()
