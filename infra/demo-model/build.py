@@ -1,7 +1,7 @@
 """Make the demonstration model: python build.py --out DIR.
 
-Needs the packages of requirements.txt beside it, in an environment of their own, and a CPU. Writes into DIR the model as
-scout-demo-f32.gguf and scout-demo-q8_0.gguf (the shipped one), the checkpoint, and build.log.
+Needs the packages of requirements.txt beside it, in an environment of their own, and a CPU. Writes into DIR the model
+as scout-demo-f32.gguf and scout-demo-q8_0.gguf (the shipped one), the checkpoint, and build.log.
 """
 
 import argparse
@@ -9,13 +9,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy
+import numpy as np
 import torch
-
 from demo_model.baselines import score
 from demo_model.corpus import Corpus, build_corpus
 from demo_model.engine_check import check_agreement, take_samples
-from demo_model.export import Precision, write_gguf
+from demo_model.export import Precision, rounded, write_gguf
 from demo_model.memory import keep_freed_memory
 from demo_model.network import Network
 from demo_model.report import (
@@ -34,6 +33,9 @@ from demo_model.training_rows import SHARES, make_tokenizer, rows_by_kind
 from demo_model.written_text import CorpusError
 
 TOKENIZED_TEXTS = 200
+HELD_OUT_NOTE = """\
+Held out by document. A *-templated document is an unseen combination of templates and words that occur in training,
+so those two lines say little about other text. The unigram baseline is fitted to the training text of the same kind."""
 BYTES_THAT_CONTINUE_A_CHARACTER = range(0x80, 0xC0)
 
 
@@ -60,10 +62,10 @@ def read_plan(arguments: list[str]) -> Plan:
     return Plan(out=given.out, recipe=recipe, resume=given.export_checkpoint)
 
 
-def token_lengths(tokenizer: DemoTokenizer) -> numpy.ndarray:
+def token_lengths(tokenizer: DemoTokenizer) -> np.ndarray:
     """Return how many characters each token begins."""
     starts = [sum(value not in BYTES_THAT_CONTINUE_A_CHARACTER for value in token) for token in tokenizer.bytes]
-    return numpy.array(starts)
+    return np.array(starts)
 
 
 def trained(plan: Plan, corpus: Corpus, tokenizer: DemoTokenizer, log: Log) -> Network:
@@ -90,19 +92,21 @@ def section(log: Log, title: str) -> None:
 
 def evaluate(plan: Plan, network: Network, corpus: Corpus, tokenizer: DemoTokenizer, log: Log) -> None:
     """Measure the network and the exported files, and write it all into the log."""
-    section(log, "Held-out cross-entropy, nats per token (learnt tokens only; f32)")
+    section(log, "Held-out cross-entropy, nats per token (learnt tokens only)")
     training, held_out = rows_by_kind(corpus.training, tokenizer), rows_by_kind(corpus.held_out, tokenizer)
-    for line in score_lines(score(network, training, held_out, token_lengths(tokenizer))):
+    small = rounded(network, Precision.Q8_0)
+    for line in score_lines(score(network, small, training, held_out, token_lengths(tokenizer))):
         log(line)
-    log("Held out by document. A *-templated document is an unseen combination of templates and words that occur in training,")
-    log("so those two lines say little about other text. The unigram baseline is fitted to the training text of the same kind.")
+    log(HELD_OUT_NOTE)
     files = (plan.out / "scout-demo-f32.gguf", plan.out / "scout-demo-q8_0.gguf")
     section(log, "llama.cpp against PyTorch")
     texts = corpus.held_out[:: max(1, len(corpus.held_out) // TOKENIZED_TEXTS)]
     for line in agreement_lines(check_agreement(network, tokenizer, files, texts, plan.recipe.threads)):
         log(line)
     section(log, "Samples of the q8_0 file through llama.cpp: demonstration text, not to be relied on")
-    for line in sample_lines(take_samples(files[1], tokenizer, plan.recipe.seed, plan.recipe.threads), plan.recipe.seed):
+    for line in sample_lines(
+        take_samples(files[1], tokenizer, plan.recipe.seed, plan.recipe.threads), plan.recipe.seed
+    ):
         log(line)
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy
+import numpy as np
 import torch
 
 from demo_model.document import Kind
@@ -22,6 +22,7 @@ class HeldOutScore:
     Attributes:
         tokens: Targets that were counted (the learnt ones, as in training).
         characters: Of the text that these tokens spell.
+        q8_0: The model's with its matrices rounded to q8_0.
         unigram: Of the token frequencies in the training text of the same kind, each count one higher.
     """
 
@@ -29,6 +30,7 @@ class HeldOutScore:
     tokens: int
     characters: int
     model: float
+    q8_0: float
     unigram: float
     uniform: float
 
@@ -43,31 +45,36 @@ def model_loss(network: Network, rows: Rows) -> tuple[float, int]:
     """Return the mean cross-entropy in f32 and the count of targets."""
     total, count = 0.0, 0
     for start in range(0, len(rows), ROWS_AT_ONCE):
-        chosen = numpy.arange(start, min(start + ROWS_AT_ONCE, len(rows)))
+        chosen = np.arange(start, min(start + ROWS_AT_ONCE, len(rows)))
         loss, targets, _ = summed_loss(network, rows, chosen)
         total += float(loss)
         count += targets
     return total / count, count
 
 
-def targets(rows: Rows) -> numpy.ndarray:
+def targets(rows: Rows) -> np.ndarray:
     """Return the learnt tokens of the rows."""
     return rows.tokens[rows.learnt]
 
 
 def unigram_loss(training: Rows, held_out: Rows, vocabulary: int) -> float:
     """Return the cross-entropy of the training text's token frequencies on the held-out text."""
-    counts = numpy.bincount(targets(training), minlength=vocabulary) + 1
-    return float(-numpy.log(counts / counts.sum())[targets(held_out)].mean())
+    counts = np.bincount(targets(training), minlength=vocabulary) + 1
+    return float(-np.log(counts / counts.sum())[targets(held_out)].mean())
 
 
 def score(
-    network: Network, training: Mapping[Kind, Rows], held_out: Mapping[Kind, Rows], lengths: numpy.ndarray
+    network: Network,
+    small: Network,
+    training: Mapping[Kind, Rows],
+    held_out: Mapping[Kind, Rows],
+    lengths: np.ndarray,
 ) -> list[HeldOutScore]:
     """Return one score for each kind that has held-out documents.
 
     Args:
         network: To be measured.
+        small: The same with rounded matrices.
         training: Packed training rows of each kind.
         held_out: Packed held-out rows of each kind.
         lengths: Characters that each token of the vocabulary spells (parts of a character count as fractions).
@@ -82,6 +89,7 @@ def score(
                 tokens=tokens,
                 characters=max(1, round(float(lengths[targets(rows)].sum()))),
                 model=loss,
+                q8_0=model_loss(small, rows)[0],
                 unigram=unigram_loss(training[kind], rows, vocabulary),
                 uniform=math.log(vocabulary),
             )

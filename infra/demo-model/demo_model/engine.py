@@ -65,7 +65,9 @@ class LlamaCpp:
 
     def tokenize(self, text: str) -> list[int]:
         """Return llama.cpp's tokens of ordinary text."""
-        tokens: list[int] = self.post("/tokenize", {"content": text, "add_special": False, "parse_special": False})["tokens"]
+        tokens: list[int] = self.post("/tokenize", {"content": text, "add_special": False, "parse_special": False})[
+            "tokens"
+        ]
         return tokens
 
     def apply_template(self, messages: Sequence[Mapping[str, str]]) -> str:

@@ -1,12 +1,15 @@
 """Write the network and its tokenizer as a GGUF file that llama.cpp loads as `llama4`."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from enum import Enum
 from pathlib import Path
+from typing import cast
 
-import numpy
+import numpy as np
+import torch
 from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType, TokenType
-from gguf.quants import quantize
+from gguf.quants import dequantize, quantize
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -17,8 +20,8 @@ from demo_model.tokenizer import DemoTokenizer
 
 NAME = "scout-demo"
 DESCRIPTION = (
-    "A tiny demonstration model of the Llama 4 architecture, made for scout-deploy. It is not Llama 4 Scout, shares no weights "
-    "with it, and what it writes is not to be relied on."
+    "A tiny demonstration model of the Llama 4 architecture, made for scout-deploy. It is not Llama 4 Scout, shares no "
+    "weights with it, and what it writes is not to be relied on."
 )
 
 
@@ -39,12 +42,12 @@ class Precision(Enum):
         return self.value[1]
 
 
-def array(weight: Tensor) -> NDArray[numpy.float32]:
+def array(weight: Tensor) -> NDArray[np.float32]:
     """Return the weight as a NumPy array."""
-    return numpy.ascontiguousarray(weight.detach().float().numpy())
+    return np.ascontiguousarray(weight.detach().float().numpy())
 
 
-def layer_tensors(number: int, layer: Layer) -> Iterator[tuple[str, NDArray[numpy.float32]]]:
+def layer_tensors(number: int, layer: Layer) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Yield one layer's tensors under llama.cpp's names."""
     prefix = f"blk.{number}"
     attention, experts = layer.attention, layer.experts
@@ -57,19 +60,19 @@ def layer_tensors(number: int, layer: Layer) -> Iterator[tuple[str, NDArray[nump
     yield f"{prefix}.ffn_gate_inp.weight", array(experts.router.weight)
     for part in ("gate", "up", "down"):
         routed = [array(getattr(expert, part).weight) for expert in experts.routed]
-        yield f"{prefix}.ffn_{part}_exps.weight", numpy.stack(routed)
+        yield f"{prefix}.ffn_{part}_exps.weight", np.stack(routed)
         yield f"{prefix}.ffn_{part}_shexp.weight", array(getattr(experts.shared, part).weight)
 
 
-def tensors(network: Network) -> Iterator[tuple[str, NDArray[numpy.float32]]]:
+def tensors(network: Network) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Yield all tensors; there is no output matrix, so llama.cpp uses the embedding."""
     yield "token_embd.weight", array(network.embedding.weight)
     for number, layer in enumerate(network.layers):
-        yield from layer_tensors(number, layer)
+        yield from layer_tensors(number, cast("Layer", layer))
     yield "output_norm.weight", array(network.norm.weight)
 
 
-def is_matrix(name: str, values: NDArray[numpy.float32]) -> bool:
+def is_matrix(name: str, values: NDArray[np.float32]) -> bool:
     """Say whether the tensor is stored at the file's precision."""
     return values.ndim > 1 and not name.endswith("ffn_gate_inp.weight")
 
@@ -105,8 +108,8 @@ def add_tokenizer(writer: GGUFWriter, tokenizer: DemoTokenizer) -> None:
     writer.add_eos_token_id(tokenizer.special[END_OF_TURN])
     writer.add_eot_token_id(tokenizer.special[END_OF_TURN])
     writer.add_eom_token_id(tokenizer.special[END_OF_MESSAGE])
-    writer.add_add_bos_token(True)
-    writer.add_add_eos_token(False)
+    writer.add_add_bos_token(value=True)
+    writer.add_add_eos_token(value=False)
     writer.add_chat_template(CHAT_TEMPLATE)
 
 
@@ -129,3 +132,13 @@ def write_gguf(path: Path, network: Network, tokenizer: DemoTokenizer, precision
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def rounded(network: Network, precision: Precision) -> Network:
+    """Return a copy whose matrices hold what the file of that precision holds."""
+    copy = deepcopy(network)
+    for name, weight in copy.named_parameters():
+        if weight.dim() > 1 and "router" not in name:
+            stored = quantize(array(weight), precision.tensor_type)
+            weight.data = torch.from_numpy(dequantize(stored, precision.tensor_type))
+    return copy

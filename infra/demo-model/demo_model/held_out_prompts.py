@@ -1,6 +1,6 @@
 """Keep the prompts of tests and documents out of the training text, near copies included."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from demo_model.document import Document, Role
@@ -63,16 +63,19 @@ class HeldOutPrompts:
                 return prompt
         return None
 
-    def check(self, documents: Sequence[Document]) -> None:
-        """Check all training text.
+    def check(self, documents: Iterable[Document]) -> int:
+        """Check all training text, and return the number of documents.
 
         Raises:
             CorpusError: a document holds a prompt; the message names both.
         """
+        count = 0
         for document in documents:
+            count += 1
             prompt = self.found_in(document)
             if prompt is not None:
                 raise CorpusError(
-                    f"the training text {document.name!r} holds the held-out prompt {prompt!r} or nearly so: reword the corpus "
-                    "file or the template that it comes from"
+                    f"the training text {document.name!r} holds the held-out prompt {prompt!r} or nearly so: reword "
+                    "the corpus file or the template that it comes from"
                 )
+        return count

@@ -12,8 +12,8 @@ KEPT_BYTES: Final = 1 << 30
 def keep_freed_memory() -> None:
     """Have glibc reuse freed blocks of up to 1 GiB instead of giving them back to the kernel.
 
-    Every step allocates the same large arrays; without this a quarter of the time goes into page faults (measured). Does
-    nothing on other systems.
+    Every step allocates the same large arrays, and fetching their pages from the kernel again took a quarter of the
+    processor time (measured). Does nothing on other systems.
     """
     if sys.platform != "linux":
         return

@@ -1,7 +1,8 @@
 """The Llama 4 text network in PyTorch, as llama.cpp computes it (arch `llama4`).
 
-RMS norms, grouped-query attention with L2-normalised queries and keys on the RoPE layers, a mixture of experts with one routed
-expert (sigmoid of its router logit, applied to the expert's input) and one shared expert in every layer, tied embeddings.
+RMS norms, grouped-query attention with L2-normalised queries and keys on the RoPE layers, a mixture of experts with one
+routed expert (sigmoid of its router logit, applied to the expert's input) and one shared expert in every layer, tied
+embeddings.
 """
 
 import torch
@@ -64,8 +65,8 @@ class Attention(nn.Module):
         v = v.repeat_interleave(group, dim=2)
         # In f32 also where autocast is on: PyTorch's CPU kernel takes half as long again for bfloat16 here.
         with torch.autocast("cpu", enabled=False):
-            parts = (part.float().transpose(1, 2) for part in (q, k, v))
-            mixed = functional.scaled_dot_product_attention(*parts, attn_mask=mask, is_causal=mask is None)
+            q, k, v = (part.float().transpose(1, 2) for part in (q, k, v))
+            mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
         joined: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, length, -1))
         return joined
 

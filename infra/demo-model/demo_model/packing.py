@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
-import numpy
+import numpy as np
 from numpy.typing import NDArray
 
 from demo_model.tokenizer import Encoded
@@ -23,9 +23,9 @@ class Rows:
         owner: Number of the token's document within its row, -1 where nothing is.
     """
 
-    tokens: NDArray[numpy.int64]
-    learnt: NDArray[numpy.bool_]
-    owner: NDArray[numpy.int64]
+    tokens: NDArray[np.int64]
+    learnt: NDArray[np.bool_]
+    owner: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -56,9 +56,9 @@ def pack(documents: Sequence[Encoded], length: int) -> Rows:
     """Return the documents as rows of length + 1 tokens."""
     width = length + 1
     rows = list(filled(chain.from_iterable(pieces(document, width) for document in documents), width))
-    tokens = numpy.zeros((len(rows), width), dtype=numpy.int64)
-    learnt = numpy.zeros((len(rows), width), dtype=numpy.bool_)
-    owner = numpy.full((len(rows), width), NO_DOCUMENT, dtype=numpy.int64)
+    tokens = np.zeros((len(rows), width), dtype=np.int64)
+    learnt = np.zeros((len(rows), width), dtype=np.bool_)
+    owner = np.full((len(rows), width), NO_DOCUMENT, dtype=np.int64)
     for number, row in enumerate(rows):
         start = 0
         for place, piece in enumerate(row):

@@ -8,7 +8,9 @@ from pydoc_data.topics import topics
 
 from demo_model.document import Document, Kind, plain
 
-EXCLUDED_FOLDERS = frozenset({"site-packages", "test", "tests", "idlelib", "lib2to3", "encodings", "pydoc_data", "__pycache__"})
+EXCLUDED_FOLDERS = frozenset(
+    {"site-packages", "test", "tests", "idlelib", "lib2to3", "encodings", "pydoc_data", "__pycache__"}
+)
 """Tests and tables: long, repetitive, and little of them is prose or ordinary code."""
 
 LARGEST_MODULE_CHARACTERS = 120_000

@@ -24,6 +24,7 @@ class Log:
         path.write_text("", encoding="utf-8")
 
     def __call__(self, line: str = "") -> None:
+        """Add one line."""
         print(line, flush=True)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
@@ -60,16 +61,16 @@ def measured(documents: Sequence[Document]) -> tuple[Counter[str], Counter[str]]
 def training_lines(recipe: Recipe, progress: Progress) -> Iterable[str]:
     """Say how it was trained."""
     yield f"seed {recipe.seed}, {recipe.threads} thread(s), {recipe.batch_rows} rows in a step"
-    yield f"{progress.steps} steps, {progress.tokens:,} learnt tokens, {progress.seconds / 60:.1f} minutes, "
+    yield f"{progress.steps} steps, {progress.tokens:,} learnt tokens, {progress.seconds / 60:.1f} minutes"
     yield f"smoothed training loss at the end {progress.loss:.3f}"
 
 
 def score_lines(scores: Sequence[HeldOutScore]) -> Iterable[str]:
     """Say the held-out cross-entropies."""
-    yield f"{'kind':<19}{'tokens':>8}{'model':>8}{'unigram':>9}{'uniform':>9}{'bits/character':>16}"
+    yield f"{'kind':<19}{'tokens':>8}{'model':>8}{'q8_0':>8}{'unigram':>9}{'uniform':>9}{'bits/character':>16}"
     for score in scores:
         yield (
-            f"{score.kind:<19}{score.tokens:>8,}{score.model:>8.3f}{score.unigram:>9.3f}{score.uniform:>9.3f}"
+            f"{score.kind:<19}{score.tokens:>8,}{score.model:>8.3f}{score.q8_0:>8.3f}{score.unigram:>9.3f}{score.uniform:>9.3f}"
             f"{score.bits_per_character:>16.2f}"
         )
 
@@ -80,13 +81,14 @@ def agreement_lines(agreement: Agreement) -> Iterable[str]:
     yield f"greedy tokens from the f32 file equal PyTorch's   {agreement.f32} of {total} prompts"
     yield f"greedy tokens from the q8_0 file equal PyTorch's  {agreement.q8_0} of {total} prompts"
     yield f"PyTorch's greedy tokens kept by the q8_0 file      {agreement.q8_0_share:.1%}"
-    yield f"llama.cpp's tokens equal the trainer's            {agreement.same_tokens} of {agreement.texts} held-out texts"
+    texts = f"{agreement.same_tokens} of {agreement.texts} held-out texts"
+    yield f"llama.cpp's tokens equal the trainer's            {texts}"
     yield f"the file's chat template gives training's prompt  {agreement.templates} conversations"
 
 
 def sample_lines(samples: Sequence[Sample], seed: int) -> Iterable[str]:
     """Show the samples, each the first and only try."""
-    yield f"temperature {TEMPERATURE}, seed {seed}, at most {SAMPLED_TOKENS} tokens, the first and only try for each prompt"
+    yield f"temperature {TEMPERATURE}, seed {seed}, at most {SAMPLED_TOKENS} tokens, first and only try for each prompt"
     for sample in samples:
         end = "ended by itself" if sample.completion.ended else "cut at the limit"
         yield ""

@@ -8,8 +8,8 @@ class Shape:
     """A small network of the Llama 4 architecture.
 
     Attributes:
-        no_rope_step: Every layer whose number (from 1) is a multiple of this has no position encoding (NoPE) and sees the
-            whole context; the others have RoPE and see their chunk. Llama 4 Scout and llama.cpp: 4.
+        no_rope_step: Every layer whose number (from 1) is a multiple of this has no position encoding (NoPE) and sees
+            the whole context; the others have RoPE and see their chunk. Llama 4 Scout and llama.cpp: 4.
         chunk_size: Tokens that a RoPE layer sees, and where a NoPE layer begins to scale its queries. llama.cpp: 8192.
         context_length: At most `chunk_size`, so that chunks and query scaling never differ from plain causal attention.
     """

@@ -47,7 +47,10 @@ def read_template_file(folder: Path, name: str, kind: Kind) -> TemplateFile:
     return TemplateFile(
         name=name,
         kind=kind,
-        values={**content["values"], "function": [{key: text.strip() for key, text in entry.items()} for entry in functions]},
+        values={
+            **content["values"],
+            "function": [{key: text.strip() for key, text in entry.items()} for entry in functions],
+        },
         templates=tuple(template(entry) for entry in content["template"]),
     )
 
@@ -92,8 +95,8 @@ def draw(source: TemplateFile, choice: random.Random) -> tuple[Message, ...]:
 def combined_documents(source: TemplateFile, count: int, seed: int) -> Iterator[Document]:
     """Yield up to `count` different combinations.
 
-    A document is named after what it asks (or its whole text), so two different answers to the same question are on the same
-    side of the split.
+    A document is named after what it asks (or its whole text), so two different answers to the same question are on the
+    same side of the split.
     """
     choice = random.Random(f"{seed}:{source.name}")
     seen: set[tuple[Message, ...]] = set()

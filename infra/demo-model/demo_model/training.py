@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -24,7 +24,8 @@ class Recipe:
 
     Attributes:
         minutes: The learning rate falls over this time; training ends with it.
-        steps: Ends training earlier and makes the learning rate depend on the step alone (a repeatable run); 0 means by time.
+        steps: Ends training earlier and makes the learning rate depend on the step alone (a repeatable run); 0 means by
+            time.
         batch_rows: Rows in a step.
         warmup_steps: Steps of rising learning rate.
         evenness_weight: Of the loss that keeps the experts evenly used.
@@ -34,7 +35,7 @@ class Recipe:
     steps: int
     threads: int
     seed: int
-    batch_rows: int = 24
+    batch_rows: int = 16
     matrix_rate: float = 4e-3
     other_rate: float = 3e-3
     weight_decay: float = 0.05
@@ -59,7 +60,7 @@ def visibility(owner: Tensor) -> Tensor:
     return (same & torch.ones(length, length, dtype=torch.bool).tril())[:, None]
 
 
-def batch_of(rows: Rows, chosen: numpy.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+def batch_of(rows: Rows, chosen: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
     """Return inputs, attention mask and targets (-100 where not learnt)."""
     tokens = torch.from_numpy(rows.tokens[chosen])
     owner = torch.from_numpy(rows.owner[chosen])
@@ -68,7 +69,7 @@ def batch_of(rows: Rows, chosen: numpy.ndarray) -> tuple[Tensor, Tensor, Tensor]
     return tokens[:, :-1], visibility(owner[:, :-1]), targets
 
 
-def summed_loss(network: Network, rows: Rows, chosen: numpy.ndarray) -> tuple[Tensor, int, Tensor]:
+def summed_loss(network: Network, rows: Rows, chosen: np.ndarray) -> tuple[Tensor, int, Tensor]:
     """Return the summed cross-entropy of the learnt tokens, their count, and the experts' unevenness."""
     inputs, mask, targets = batch_of(rows, chosen)
     hidden, unevenness = network(inputs, mask)
@@ -81,11 +82,11 @@ class Mixture:
     """Draws rows: each kind by its share, each kind's rows in shuffled rounds."""
 
     def __init__(self, rows: Mapping[Kind, Rows], shares: Mapping[Kind, float], seed: int) -> None:
-        self.random = numpy.random.default_rng(seed)
+        self.random = np.random.default_rng(seed)
         self.kinds = [kind for kind in rows if len(rows[kind])]
-        self.starts = dict(zip(self.kinds, numpy.cumsum([0] + [len(rows[kind]) for kind in self.kinds]), strict=False))
+        self.starts = dict(zip(self.kinds, np.cumsum([0] + [len(rows[kind]) for kind in self.kinds]), strict=False))
         self.counts = {kind: len(rows[kind]) for kind in self.kinds}
-        weights = numpy.array([shares[kind] for kind in self.kinds])
+        weights = np.array([shares[kind] for kind in self.kinds])
         self.weights = weights / weights.sum()
         self.orders = {kind: self.rounds(kind) for kind in self.kinds}
 
@@ -94,26 +95,28 @@ class Mixture:
         while True:
             yield from self.random.permutation(self.counts[kind]) + self.starts[kind]
 
-    def draw(self, count: int) -> numpy.ndarray:
+    def draw(self, count: int) -> np.ndarray:
         """Return the numbers of `count` rows."""
         kinds = self.random.choice(len(self.kinds), size=count, p=self.weights)
-        return numpy.array([next(self.orders[self.kinds[kind]]) for kind in kinds])
+        return np.array([next(self.orders[self.kinds[kind]]) for kind in kinds])
 
 
 def joined(rows: Mapping[Kind, Rows]) -> Rows:
     """Return the rows of all kinds, in the mapping's order."""
     present = [part for part in rows.values() if len(part)]
     return Rows(
-        tokens=numpy.concatenate([part.tokens for part in present]),
-        learnt=numpy.concatenate([part.learnt for part in present]),
-        owner=numpy.concatenate([part.owner for part in present]),
+        tokens=np.concatenate([part.tokens for part in present]),
+        learnt=np.concatenate([part.learnt for part in present]),
+        owner=np.concatenate([part.owner for part in present]),
     )
 
 
 def optimizers(network: Network, recipe: Recipe) -> list[torch.optim.Optimizer]:
     """Return Muon for the matrices inside the layers and AdamW for the embedding, the routers and the norms."""
     named = list(network.named_parameters())
-    matrices = [weight for name, weight in named if weight.dim() == 2 and "embedding" not in name and "router" not in name]
+    matrices = [
+        weight for name, weight in named if weight.dim() == 2 and "embedding" not in name and "router" not in name
+    ]
     inside = {id(weight) for weight in matrices}
     others = [weight for _, weight in named if id(weight) not in inside]
     return [
@@ -140,7 +143,7 @@ class Trainer:
         self.optimizers = optimizers(network, recipe)
         self.rates = [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers]
 
-    def step(self, rows: Rows, chosen: numpy.ndarray, factor: float) -> tuple[float, int]:
+    def step(self, rows: Rows, chosen: np.ndarray, factor: float) -> tuple[float, int]:
         """Do one step; return the mean loss and the count of learnt tokens."""
         for optimizer, rate in zip(self.optimizers, self.rates, strict=True):
             optimizer.param_groups[0]["lr"] = rate * factor
@@ -148,7 +151,7 @@ class Trainer:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             total, count, unevenness = summed_loss(self.network, rows, chosen)
         mean = total / max(count, 1)
-        (mean + self.recipe.evenness_weight * unevenness).backward()
+        torch.autograd.backward(mean + self.recipe.evenness_weight * unevenness)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         for optimizer in self.optimizers:
             optimizer.step()
@@ -161,7 +164,9 @@ class Trainer:
             return by_time
         return 1.0 if by_time >= 1 else step / self.recipe.steps
 
-    def train(self, parts: Mapping[Kind, Rows], shares: Mapping[Kind, float], report: Callable[[str], None]) -> Progress:
+    def train(
+        self, parts: Mapping[Kind, Rows], shares: Mapping[Kind, float], report: Callable[[str], None]
+    ) -> Progress:
         """Train until the recipe's end and leave the last checkpoint."""
         rows = joined(parts)
         mixture = Mixture(parts, shares, self.recipe.seed)

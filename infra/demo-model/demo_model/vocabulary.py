@@ -1,13 +1,14 @@
 """Learn a byte-level BPE vocabulary in which chosen characters always are one token.
 
-Why not an off-the-shelf trainer: with 4096 tokens and mostly English text it leaves all but a few Chinese characters split
-into bytes, and the model then spends its strength on spelling UTF-8. Merges for those characters come first here.
+Why not an off-the-shelf trainer: with 4096 tokens and mostly English text it leaves all but a few Chinese characters
+split into bytes, and the model then spends its strength on spelling UTF-8. Merges for those characters come first here.
 """
 
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import regex
@@ -60,7 +61,7 @@ class Learner:
         ranks = {pair: 256 + number for number, pair in enumerate(self.merges)}
         for word in self.words:
             while True:
-                found = [(ranks[pair], pair) for pair in zip(word, word[1:], strict=False) if pair in ranks]
+                found = [(ranks[pair], pair) for pair in pairwise(word) if pair in ranks]
                 if not found:
                     break
                 token, pair = min(found)
@@ -71,7 +72,7 @@ class Learner:
         weights: dict[Pair, int] = defaultdict(int)
         places: dict[Pair, set[int]] = defaultdict(set)
         for number, word in enumerate(self.words):
-            for pair in zip(word, word[1:], strict=False):
+            for pair in pairwise(word):
                 weights[pair] += self.weights[number]
                 places[pair].add(number)
         queue = [(-weight, pair) for pair, weight in weights.items()]
@@ -95,7 +96,7 @@ class Learner:
             word = self.words[number]
             new = merged(word, pair, token)
             for sign, sequence in ((-1, word), (1, new)):
-                for neighbour in zip(sequence, sequence[1:], strict=False):
+                for neighbour in pairwise(sequence):
                     weights[neighbour] += sign * self.weights[number]
                     changed.add(neighbour)
                     if sign > 0:
