@@ -42,7 +42,7 @@ class KeeperEvents:
 class Keeper:
     """One process and its lives.
 
-    The first life must reach readiness, or there is no second: a start that failed would fail again.
+    Until the start was proven there is no second life: a start that failed would fail again.
 
     Args:
         pick_port: Chooses the port of each life.
@@ -69,13 +69,16 @@ class Keeper:
         self._events = events
         self._child: Child | None = None
         self._ready = asyncio.Event()
-        self._served_once = False
+        self._proven = False
         self._ended = False
 
     def mark_ready(self) -> None:
         """Note that this life serves now."""
         self._ready.set()
-        self._served_once = True
+
+    def mark_proven(self) -> None:
+        """Note that the start worked as a whole: from now on a death is followed by another life."""
+        self._proven = True
 
     async def wait_ready(self) -> None:
         """Wait until this life serves."""
@@ -103,7 +106,7 @@ class Keeper:
             if self._ended:
                 return None
             deaths = self._backoff.deaths_in_a_row(deaths, life.served_s)
-            delay_s = self._backoff.delay_s(deaths) if self._served_once else None
+            delay_s = self._backoff.delay_s(deaths) if self._proven else None
             end = replace(life, delay_s=delay_s)
             self._events.ended(end)
             if delay_s is None:

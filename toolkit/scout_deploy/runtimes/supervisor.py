@@ -180,6 +180,8 @@ class Supervisor:
             self._fail(Failure(exit_code=EngineExitedError.exit_code, cause=cause, evidence=evidence))
             return
         if not self._stop.is_set() and not self._given_up:
+            for keeper in (self._proxy, self._engine):
+                keeper.mark_proven()
             self._history.record(self._history_key, engine_start_s)
             self._board.ready()
 
@@ -233,6 +235,7 @@ class Supervisor:
             return
         logger.error("failed: %s", failure.cause)
         self._given_up = True
+        self._abandon.set()
         self._board.failed(failure)
         self._spawn(self._engine.stop(grace_s=_ENGINE_GRACE_S))
 
