@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from contract.api import Api
-from fakes.embedded_deployment import UserSpace, running_deployment
+from fakes.command_line import command_line
 
 
 @pytest.fixture(scope="session")
@@ -13,6 +13,6 @@ def api(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -
     if base_url is not None:
         yield Api(str(base_url).rstrip("/"))
         return
-    user = UserSpace(tmp_path_factory.mktemp("contract"))
-    with running_deployment(user, "contract") as deployment:
-        yield Api(deployment.url)
+    with command_line(tmp_path_factory.mktemp("contract")) as cli:
+        cli.up()
+        yield Api(cli.url)
