@@ -61,13 +61,14 @@ class UpstreamPool:
         """`active` while one serves, `starting` while one may yet serve for the first time, else `unavailable`."""
         if any(upstream.is_serving for upstream in self._current.values()):
             return ServiceState.ACTIVE
-        if not self._current:
-            return ServiceState.UNAVAILABLE if self._has_served else ServiceState.STARTING
-        waiting = (
+        # An engine that died comes back as a new upstream on another port; the service was lost all the same.
+        if self._has_served:
+            return ServiceState.UNAVAILABLE
+        waiting = [
             not upstream.has_served and upstream.declared.state is not UpstreamState.FAILED
             for upstream in self._current.values()
-        )
-        return ServiceState.STARTING if any(waiting) else ServiceState.UNAVAILABLE
+        ]
+        return ServiceState.STARTING if any(waiting) or not waiting else ServiceState.UNAVAILABLE
 
     @property
     def retry_after_s(self) -> float:

@@ -89,6 +89,12 @@ def test_a_declared_failure_is_unavailable_and_the_next_start_starting(tmp_path:
         assert proxy.get("/").json()["status"] == "starting"
 
 
+def test_an_engine_that_comes_back_at_another_address_was_lost_meanwhile(proxy: RunningProxy) -> None:
+    proxy.configure(upstreams=(Upstream(id="engine-0", url="http://127.0.0.1:9", state=UpstreamState.STARTING),))
+
+    assert proxy.get("/").json()["status"] == "unavailable"
+
+
 def test_retry_after_is_the_starts_own_estimate(tmp_path: Path) -> None:
     phase = Phase(name="load", percent=40, estimate_s=41.2, detail="4 of 10 files")
     upstreams = (Upstream(id="a", url="http://127.0.0.1:9", phase=phase),)

@@ -142,7 +142,7 @@ class Supervisor:
     def _proxy_ended(self, end: End) -> None:
         self._note_end("proxy", self._proxy, end)
         if end.delay_s is None:
-            cause = f"the proxy exited with status {end.code} before it could answer"
+            cause = f"the proxy exited with status {end.code}" + ("" if end.was_ready else " before it could answer")
             self._fail(Failure(exit_code=EngineExitedError.exit_code, cause=cause, evidence=self._shown(self._proxy)))
 
     def _engine_started(self, identity: ProcessIdentity | None, port: int) -> None:
