@@ -95,49 +95,40 @@ def test_an_engine_that_comes_back_at_another_address_was_lost_meanwhile(proxy: 
     assert proxy.get("/").json()["status"] == "unavailable"
 
 
-def test_retry_after_is_the_starts_own_estimate(tmp_path: Path) -> None:
+def test_retry_after_is_the_starts_own_estimate(proxy: RunningProxy) -> None:
     phase = Phase(name="load", percent=40, estimate_s=41.2, detail="4 of 10 files")
-    upstreams = (Upstream(id="a", url="http://127.0.0.1:9", phase=phase),)
-    with running_proxy(tmp_path / "routes.json", route_table(upstreams=upstreams)) as proxy:
-        assert proxy.get("/health").headers["Retry-After"] == "42"
-        assert proxy.generate().headers["Retry-After"] == "42"
-        status = proxy.status()
+    proxy.configure(upstreams=(Upstream(id="a", url="http://127.0.0.1:9", phase=phase),))
 
+    status = proxy.status()
+
+    assert proxy.get("/health").headers["Retry-After"] == "42"
+    assert proxy.generate().headers["Retry-After"] == "42"
     assert (status["phase"], status["percent"], status["estimate_s"]) == ("load", 40, 41.2)
 
 
-def test_an_unhealthy_engine_does_not_serve(tmp_path: Path) -> None:
-    with (
-        fake_engine(Behaviour(healthy=False)) as engine,
-        running_proxy(tmp_path / "routes.json", route_table(engine.url)) as proxy,
-    ):
+def test_an_unhealthy_engine_does_not_serve(proxy: RunningProxy) -> None:
+    with fake_engine(Behaviour(healthy=False)) as sick:
+        proxy.configure(upstreams=(Upstream(id="sick", url=sick.url),))
         wait_until(lambda: proxy.status()["upstreams"][0]["reason"] == "unhealthy", "the probe's reason is shown")
         assert proxy.get("/health").status_code == 503
-        engine.behaviour = Behaviour()
+        sick.behaviour = Behaviour()
         proxy.wait_for("active")
 
 
-def test_requests_go_to_the_upstream_with_the_fewest_in_flight(tmp_path: Path) -> None:
-    with (
-        fake_engine(Behaviour(delay_s=0.2)) as first,
-        fake_engine(Behaviour(delay_s=0.2)) as second,
-        running_proxy(tmp_path / "routes.json", route_table(first.url, second.url)) as proxy,
-    ):
+def test_requests_go_to_the_upstream_with_the_fewest_in_flight(proxy: RunningProxy) -> None:
+    with fake_engine(Behaviour(delay_s=0.2)) as first, fake_engine(Behaviour(delay_s=0.2)) as second:
+        proxy.configure(upstreams=route_table(first.url, second.url).upstreams)
         wait_until(lambda: all(u["observed"] == "serving" for u in proxy.status()["upstreams"]), "both serve")
         assert proxy.generate(num_return_sequences=6).status_code == 200
         assert (first.seen.most_in_flight, second.seen.most_in_flight) == (3, 3)
 
 
-def test_a_removed_upstream_finishes_its_request_and_takes_no_more(tmp_path: Path) -> None:
-    with (
-        fake_engine(Behaviour(delay_s=0.5)) as old,
-        fake_engine() as new,
-        running_proxy(tmp_path / "routes.json", route_table(old.url)) as proxy,
-    ):
-        proxy.wait_for("active")
+def test_a_removed_upstream_finishes_its_request_and_takes_no_more(proxy: RunningProxy, engine: FakeEngine) -> None:
+    engine.behaviour = Behaviour(delay_s=0.3)
+    with fake_engine() as new:
         connection = proxy.connect()
         connection.sendall(proxy.raw_generate(b'{"prompt": "p"}'))
-        wait_until(lambda: old.seen.in_flight, "the old engine works")
+        wait_until(lambda: engine.seen.in_flight, "the old engine works")
         proxy.configure(upstreams=(Upstream(id="new", url=new.url),))
         leaving = [u for u in proxy.status()["upstreams"] if u["id"] == "engine-0"]
         assert [(u["observed"], u["in_flight"]) for u in leaving] == [("draining", 1)]
@@ -145,7 +136,7 @@ def test_a_removed_upstream_finishes_its_request_and_takes_no_more(tmp_path: Pat
         assert proxy.generate().status_code == 200
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
         connection.close()
-        assert (len(old.seen.generations), len(new.seen.generations)) == (1, 1)
+        assert (len(engine.seen.generations), len(new.seen.generations)) == (1, 1)
         assert [u["id"] for u in proxy.status()["upstreams"]] == ["new"]
 
 
@@ -189,13 +180,14 @@ def test_a_broken_template_at_start_is_shown_and_answered(tmp_path: Path) -> Non
     assert "cannot be compiled" in status["route_table"]["template_error"]
 
 
-def test_an_address_that_is_none_is_said(tmp_path: Path) -> None:
-    with running_proxy(tmp_path / "routes.json", route_table("not an address")) as proxy:
-        wait_until(
-            lambda: proxy.status()["upstreams"][0]["reason"] == "not an address is not an http address",
-            "the reason is shown",
-        )
-        assert proxy.get("/health").status_code == 503
+def test_an_address_that_is_none_is_said(proxy: RunningProxy) -> None:
+    proxy.configure(upstreams=(Upstream(id="a", url="not an address"),))
+
+    wait_until(
+        lambda: proxy.status()["upstreams"][0]["reason"] == "not an address is not an http address",
+        "the reason is shown",
+    )
+    assert proxy.get("/health").status_code == 503
 
 
 def test_a_client_that_cannot_be_imported_is_said(tmp_path: Path) -> None:
