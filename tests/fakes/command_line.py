@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scout_deploy.processes import free_port
+import requests
+
+from scout_deploy.processes import ProcessIdentity, free_port, marked_processes
+from scout_deploy.runtimes.supervisor import MARK_VARIABLE
 
 COMMAND = str(Path(sys.executable).parent / "scout-deploy")
 TIMEOUT_S = 60
@@ -63,6 +66,20 @@ class CommandLine:
         assert result.returncode == 0, result.stdout + result.stderr
         return result
 
+    def deployments(self) -> list[str]:
+        """Name what was declared and not taken down, without asking the product."""
+        return [folder.name for folder in (self.home / "state/scout-deploy/deployments").glob("[!.]*")]
+
+    def processes(self, name: str = "scout") -> tuple[ProcessIdentity, ...]:
+        """Return every living process with a deployment's mark, whoever looks after it."""
+        folder = self.home / "state/scout-deploy/deployments" / name
+        return marked_processes(MARK_VARIABLE, str(folder))
+
+    def proxy_status(self) -> dict[str, Any]:
+        """Return what the proxy itself says, which costs less time than a command."""
+        status: dict[str, Any] = requests.get(f"{self.url}/status", timeout=10).json()
+        return status
+
     def status(self) -> dict[str, Any]:
         """Return what `status --json` says of the only deployment."""
         (deployment,) = json.loads(self.run("status", "--json").stdout)["deployments"]
@@ -83,5 +100,5 @@ def command_line(home: Path) -> Iterator[CommandLine]:
     try:
         yield cli
     finally:
-        for deployment in json.loads(cli.run("status", "--json").stdout)["deployments"]:
-            cli.run("down", deployment["name"])
+        for name in cli.deployments():
+            cli.run("down", name)

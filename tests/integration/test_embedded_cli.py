@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,6 @@ import pytest
 
 from fakes.command_line import CommandLine, command_line
 from scout_deploy.model_file import demonstration_model
-from scout_deploy.processes import marked_processes
-from scout_deploy.runtimes.supervisor import MARK_VARIABLE
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +26,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
 def cli(tmp_path: Path) -> Iterator[CommandLine]:
     with command_line(tmp_path) as empty:
         yield empty
-
-
-def left_processes(cli: CommandLine, name: str = "scout") -> int:
-    folder = cli.home / "state" / "scout-deploy" / "deployments" / name
-    return len(marked_processes(MARK_VARIABLE, str(folder)))
 
 
 def test_up_prints_the_url_and_a_curl_line_in_plain_text(cli: CommandLine) -> None:
@@ -87,7 +81,7 @@ def test_up_on_a_port_that_somebody_has_names_who(cli: CommandLine) -> None:
 
     assert result.returncode == 6
     assert f"pid {os.getpid()}" in result.stderr
-    assert left_processes(cli) == 0
+    assert cli.processes() == ()
 
 
 def test_status_shows_what_runs(running: CommandLine) -> None:
@@ -149,28 +143,28 @@ def test_down_leaves_nothing_behind_and_is_idempotent(cli: CommandLine) -> None:
 
     assert (first.returncode, second.returncode) == (0, 0)
     assert second.stdout == "Nothing is running.\n"
-    assert left_processes(cli) == 0
-    assert list((cli.home / "state" / "scout-deploy" / "deployments").glob("[!.]*")) == []
+    assert cli.processes() == ()
+    assert cli.deployments() == []
 
 
 def test_down_finishes_what_is_in_flight(cli: CommandLine) -> None:
     cli.up()
-    request = cli.start("generate", "--max-length", "400", "--num-sequences", "8", "--json", "Once upon a time")
-    wait_in_flight(cli)
+    # So hot that the model rarely ends by itself: a request that lasts.
+    hot = ("--temperature", "10000", "--top-p", "1", "--top-k", "0", "--max-length", "500", "--num-sequences", "4")
+    with cli.start("generate", *hot, "--json", "Once upon a time") as request:
+        wait_in_flight(cli)
 
-    cli.run("down")
-    printed, _ = request.communicate(timeout=30)
+        cli.run("down")
+        printed, _ = request.communicate(timeout=30)
 
-    assert len(json.loads(printed)["generated_texts"]) == 8
+    assert len(json.loads(printed)["generated_texts"]) == 4
 
 
 def wait_in_flight(cli: CommandLine) -> None:
     """Return once the proxy says that a request is being worked on."""
-    for _ in range(200):
-        proxy = cli.status()["proxy"]
-        if proxy is not None and proxy["in_flight"] >= 1:
-            return
-    pytest.fail("no request was ever in flight")
+    deadline = time.monotonic() + 10
+    while cli.proxy_status()["in_flight"] == 0:
+        assert time.monotonic() < deadline, "no request was ever in flight"
 
 
 @pytest.mark.parametrize(
@@ -195,7 +189,7 @@ def test_a_wrong_up_is_explained_and_leaves_nothing(
 
     assert (result.returncode, "Traceback" in result.stderr) == (status, False), result.stderr
     assert message in result.stderr
-    assert cli.run("status").stdout == "Nothing is running.\n"
+    assert cli.deployments() == []
 
 
 def test_an_error_under_json_is_one_json_object(cli: CommandLine) -> None:
@@ -251,7 +245,7 @@ def test_ctrl_c_takes_back_what_was_begun(cli: CommandLine) -> None:
     process.communicate(timeout=30)
 
     assert process.returncode == 130
-    assert left_processes(cli) == 0
+    assert cli.processes() == ()
     assert cli.run("status").stdout == "Nothing is running.\n"
 
 
