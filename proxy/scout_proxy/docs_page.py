@@ -57,6 +57,7 @@ def _answers(document: Document, responses: Document) -> Iterator[str]:
     yield "</table>"
     success = responses.get("200", {}).get("content", {}).get("application/json", {}).get("schema")
     if success:
+        yield f"<h3>Body: <code>{escape(_type_name(success))}</code></h3>"
         yield from _fields(_resolved(document, success))
 
 

@@ -14,7 +14,7 @@ Responses = dict[int | str, dict[str, Any]]
 
 _DESCRIPTION = """Text generation by one large language model, as documented, whatever engine serves it.
 
-Every answer carries `X-Request-ID`: the request's own where it sent a sane one, else a new one."""
+Every answer carries X-Request-ID: the request's own where it sent a sane one, else a new one."""
 
 _ID_HEADER = {HEADER: {"description": "The request's id", "schema": {"type": "string"}, "required": True}}
 _RETRY_HEADER = {
