@@ -1,0 +1,282 @@
+"""What is left of the contract while the engine hangs, dies in the middle or never loads, and clients drip."""
+
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from fakes.command_line import CommandLine, command_line
+from fakes.gguf_writer import write_tiny_model
+
+NOT_LOADED = {"detail": "Model or tokenizer not loaded"}
+DEADLINE_S = 2.0
+SLOW_CLIENT_TIMEOUT_S = 1.0
+SHORT = {"prompt": "Tell me about a river.", "max_length": 16}
+# So hot that the model rarely ends by itself, and as many sequences as the engine has slots: work for seconds.
+LONG = {
+    "prompt": "Tell me about a river.",
+    "max_length": 4000,
+    "temperature": 10_000,
+    "top_p": 1,
+    "top_k": 0,
+    "num_return_sequences": 8,
+}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
+    with command_line(tmp_path_factory.mktemp("chaos")) as cli:
+        cli.up(
+            *("--set", f"proxy.limits.deadline_s={DEADLINE_S}"),
+            *("--set", f"proxy.limits.header_timeout_s={SLOW_CLIENT_TIMEOUT_S}"),
+            *("--set", f"proxy.limits.body_timeout_s={SLOW_CLIENT_TIMEOUT_S}"),
+        )
+        yield cli
+
+
+@pytest.fixture
+def clients() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
+
+
+def wait_until(condition: Callable[[], object], what: str, *, within_s: float = 20) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
+        time.sleep(0.01)
+
+
+def generate(cli: CommandLine, body: object = SHORT) -> requests.Response:
+    return requests.post(f"{cli.url}/generate", json=body, timeout=30)
+
+
+def begin_long_work(cli: CommandLine, clients: ThreadPoolExecutor) -> Future[requests.Response]:
+    """Send a long request, and return when the engine works on it."""
+    answer = clients.submit(generate, cli, LONG)
+    wait_until(lambda: engine_gauge(cli, "tgi_batch_current_size") > 0, "the engine generates")
+    return answer
+
+
+def engine_gauge(cli: CommandLine, name: str) -> float:
+    """Read a figure that the engine itself shows."""
+    (upstream,) = cli.proxy_status()["upstreams"]
+    exposition = requests.get(f"{upstream['url']}/metrics", timeout=10).text
+    (value,) = [
+        sample.value
+        for family in text_string_to_metric_families(exposition)
+        for sample in family.samples
+        if sample.name == name
+    ]
+    return float(value)
+
+
+def is_healthy(cli: CommandLine) -> bool:
+    return requests.get(f"{cli.url}/health", timeout=5).status_code == 200
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Hold a process for the length of a block, as a machine that swaps does."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def engine_pid(cli: CommandLine) -> int:
+    pid = cli.pid("engine")
+    assert pid is not None
+    return pid
+
+
+def test_a_generation_whose_engine_dies_has_the_documented_answer_at_once(
+    running: CommandLine, clients: ThreadPoolExecutor
+) -> None:
+    pid = engine_pid(running)
+    pending = begin_long_work(running, clients)
+    os.kill(pid, signal.SIGKILL)
+    killed = time.monotonic()
+    answer = pending.result()
+
+    assert time.monotonic() - killed < 2
+    if answer.status_code == 503:
+        assert answer.json() == NOT_LOADED
+        assert int(answer.headers["Retry-After"]) >= 1
+    else:
+        assert answer.status_code == 500
+        assert answer.json().keys() == {"detail"}
+        assert answer.json()["detail"].startswith("Generation failed: ")
+    wait_until(lambda: is_healthy(running), "the engine is back")
+    assert generate(running).status_code == 200
+
+
+def test_an_engine_that_hangs_is_a_504_at_the_deadline_and_serves_on_afterwards(running: CommandLine) -> None:
+    with stopped(engine_pid(running)):
+        began = time.monotonic()
+        answer = generate(running)
+        took_s = time.monotonic() - began
+
+    assert answer.status_code == 504
+    assert answer.json().keys() == {"detail"}
+    assert f"{DEADLINE_S:g} s" in answer.json()["detail"]
+    assert DEADLINE_S - 0.1 <= took_s < DEADLINE_S + 2
+    wait_until(lambda: is_healthy(running), "the engine is seen again")
+    assert generate(running).status_code == 200
+
+
+def test_a_generation_past_its_deadline_frees_the_engine(running: CommandLine, clients: ThreadPoolExecutor) -> None:
+    requests_at_once = [clients.submit(generate, running, LONG) for _ in range(4)]
+    answers = [one.result() for one in requests_at_once]
+
+    assert 504 in {answer.status_code for answer in answers} <= {200, 504}
+    wait_until(lambda: engine_gauge(running, "tgi_batch_current_size") == 0, "the engine is free", within_s=2)
+    assert engine_gauge(running, "tgi_queue_size") == 0
+
+
+def test_a_client_that_leaves_frees_the_engine_at_once(running: CommandLine) -> None:
+    with socket.create_connection(("127.0.0.1", running.port)) as leaving:
+        request = requests.Request("POST", f"{running.url}/generate", json=LONG).prepare()
+        assert isinstance(request.body, bytes)
+        head = f"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Length: {len(request.body)}\r\n\r\n"
+        leaving.sendall(head.encode() + request.body)
+        wait_until(lambda: engine_gauge(running, "tgi_batch_current_size") > 0, "the engine generates")
+
+    wait_until(lambda: engine_gauge(running, "tgi_batch_current_size") == 0, "the engine is free", within_s=1)
+    assert running.proxy_status()["in_flight"] == 0
+
+
+def test_clients_that_send_drop_by_drop_are_ended_while_others_are_answered_fast(
+    running: CommandLine, clients: ThreadPoolExecutor
+) -> None:
+    in_the_head = b"POST /generate HTTP/1.1\r\nHost: x\r\nX-Slow: "
+    in_the_body = b"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+    in_a_chunk = b"POST /generate HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffff\r\n"
+    silent = b""
+    slow = [begin_slowly(running, start) for start in (in_the_head, in_the_body, in_a_chunk, silent) for _ in range(50)]
+    dripping = clients.submit(drip_until_ended, slow[:150])
+
+    times_s: list[float] = []
+    while not times_s or not dripping.done():
+        began = time.monotonic()
+        assert generate(running).status_code == 200
+        times_s.append(time.monotonic() - began)
+    ends = dripping.result()
+    ends_of_silent = [read_to_the_end(one) for one in slow[150:]]
+
+    seen = {end[:12] for end in ends}
+    # A drop on its way when the server closes can cost that client its answer, by a reset.
+    assert b"HTTP/1.1 408" in seen
+    assert seen <= {b"HTTP/1.1 408", b""}
+    assert set(ends_of_silent) == {b""}
+    assert sorted(times_s)[len(times_s) // 2] < 1
+
+
+def begin_slowly(cli: CommandLine, start: bytes) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", cli.port), timeout=10)
+    connection.sendall(start)
+    return connection
+
+
+def drip_until_ended(connections: list[socket.socket]) -> list[bytes]:
+    """Send a byte on each connection again and again until it is answered; return the answers."""
+    waiting, answers = set(connections), []
+    deadline = time.monotonic() + 10 * SLOW_CLIENT_TIMEOUT_S
+    while waiting:
+        assert time.monotonic() < deadline, f"{len(waiting)} clients were not ended"
+        answered, _, _ = select.select(waiting, [], [], SLOW_CLIENT_TIMEOUT_S / 10)
+        for connection in answered:
+            answers.append(read_to_the_end(connection))
+            waiting.remove(connection)
+        for connection in waiting:
+            # Of one that was ended in this very moment, the next look reads the answer.
+            with suppress(ConnectionError):
+                connection.send(b"a")
+    return answers
+
+
+def read_to_the_end(connection: socket.socket) -> bytes:
+    """Return what the server sends before it closes; a server that keeps the connection is a timeout."""
+    received = b""
+    # A drop that arrives after the end is answered with a reset.
+    with connection, suppress(ConnectionResetError):
+        while chunk := connection.recv(65_536):
+            received += chunk
+    return received
+
+
+def test_a_model_that_never_loads_is_the_documented_503_until_down(tmp_path: Path) -> None:
+    # Its header is that of a model, so that only the engine finds out that nearly all of it is missing.
+    corrupt = write_tiny_model(tmp_path / "corrupt.gguf")
+    with command_line(tmp_path) as cli:
+        failed = cli.run("up", "--port", str(cli.port), "--set", f"model.path={corrupt}")
+        # The proxy looks at its route table ten times a second.
+        wait_until(lambda: cli.proxy_status()["status"] == "unavailable", "the proxy knows of the failure", within_s=2)
+        root = requests.get(cli.url, timeout=5)
+        health = requests.get(f"{cli.url}/health", timeout=5)
+        generated = generate(cli)
+        refused = generate(cli, {})
+        shown = cli.run("status")
+        cli.run("down")
+
+        assert failed.returncode == 10
+        assert (root.status_code, root.json()["status"]) == (200, "unavailable")
+        for answer in (health, generated):
+            assert (answer.status_code, answer.json()) == (503, NOT_LOADED)
+            assert int(answer.headers["Retry-After"]) >= 1
+            assert answer.headers["X-Request-ID"]
+        assert refused.status_code == 422
+        assert "scout: failed" in shown.stdout
+        assert str(corrupt) in shown.stdout
+        assert cli.processes() == ()
+        assert cli.deployments() == []
+
+
+def test_a_model_that_is_still_loading_is_the_documented_503(tmp_path: Path) -> None:
+    with command_line(tmp_path) as cli:
+        with cli.start("up", "--port", str(cli.port), "--json") as up:
+            assert up.stdout is not None
+            assert '"phase": "start"' in up.stdout.readline()
+            with stopped(engine_pid(cli)):
+                wait_until(lambda: answers(cli), "the proxy is there before the engine")
+                root, generated = requests.get(cli.url, timeout=5), generate(cli)
+                during = cli.proxy_status()
+            up.communicate(timeout=30)
+
+        assert root.json()["status"] == "starting"
+        assert (generated.status_code, generated.json()) == (503, NOT_LOADED)
+        assert int(generated.headers["Retry-After"]) >= 1
+        assert (during["status"], during["phase"]) == ("starting", during["upstreams"][0]["phase"]["name"])
+        assert up.returncode == 0
+        assert generate(cli).status_code == 200
+
+
+def answers(cli: CommandLine) -> bool:
+    try:
+        return requests.get(cli.url, timeout=5).ok
+    except requests.ConnectionError:
+        return False
+
+
+def test_an_up_killed_halfway_is_taken_up_by_the_next_one(tmp_path: Path) -> None:
+    with command_line(tmp_path) as cli:
+        with cli.start("up", "--port", str(cli.port)) as first:
+            assert first.stdout is not None
+            while " start" not in first.stdout.readline():
+                assert first.poll() is None
+            first.kill()
+
+        cli.up()
+
+        assert generate(cli).status_code == 200
+        assert len(cli.processes()) == 3
