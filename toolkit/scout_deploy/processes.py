@@ -10,12 +10,11 @@ import signal
 import socket
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 import psutil
 from pydantic import BaseModel, ConfigDict
 
-# psutil derives the start time from clock ticks (10 ms on Linux), so two readings of one process differ by less.
-_START_TIME_TOLERANCE_S = 0.05
 _KILL_GRACE_S = 5.0
 _POLL_S = 0.01
 
@@ -24,19 +23,21 @@ class ProcessIdentity(BaseModel):
     """One process, unmistakably.
 
     Args:
-        created_s: Start time, seconds since the epoch.
+        created_s: Start time for people, seconds since the epoch; it moves when the clock is set.
+        birth: Tells this start from every other one, however the clock is set meanwhile.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     pid: int
     created_s: float
+    birth: str
 
 
 def identify(pid: int) -> ProcessIdentity | None:
     """Name the process that has this pid now; None if there is none, or only its unreaped remains."""
     process = _live(pid)
-    return None if process is None else ProcessIdentity(pid=pid, created_s=process.create_time())
+    return None if process is None else _identity(process)
 
 
 def is_alive(identity: ProcessIdentity) -> bool:
@@ -66,7 +67,7 @@ def marked_processes(variable: str, value: str) -> tuple[ProcessIdentity, ...]:
             if process.pid in spared or process.uids().real != os.getuid():
                 continue
             if process.environ().get(variable) == value and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(ProcessIdentity(pid=process.pid, created_s=process.create_time()))
+                found.append(_identity(process))
     return tuple(found)
 
 
@@ -108,6 +109,17 @@ def port_holder(port: int) -> str | None:
     return None
 
 
+def listens(identity: ProcessIdentity, port: int) -> bool:
+    """Tell whether this very process listens on this TCP port."""
+    process = _resolve(identity)
+    with contextlib.suppress(psutil.Error):
+        return process is not None and any(
+            connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+            for connection in process.net_connections(kind="tcp")
+        )
+    return False
+
+
 def is_port_free(host: str, port: int) -> bool:
     """Tell whether this address can be listened on now.
 
@@ -144,9 +156,22 @@ def _live(pid: int) -> psutil.Process | None:
 
 def _resolve(identity: ProcessIdentity) -> psutil.Process | None:
     process = _live(identity.pid)
-    if process is None or abs(process.create_time() - identity.created_s) > _START_TIME_TOLERANCE_S:
-        return None
-    return process
+    return process if process is not None and _birth(process) == identity.birth else None
+
+
+def _identity(process: psutil.Process) -> ProcessIdentity:
+    return ProcessIdentity(pid=process.pid, created_s=process.create_time(), birth=_birth(process))
+
+
+def _birth(process: psutil.Process) -> str:
+    try:
+        stat = Path(f"/proc/{process.pid}/stat").read_bytes()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return str(process.create_time())
+    # proc_pid_stat(5): field 22, in clock ticks since the boot; field 2, in parentheses, may hold anything. Not
+    # psutil's create_time(): on Linux it adds the time of the boot, which moves whenever the clock is corrected.
+    return f"{boot} {stat.rpartition(b')')[2].split()[19].decode('ascii')}"
 
 
 def _describe(pid: int | None) -> str | None:

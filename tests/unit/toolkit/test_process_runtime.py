@@ -2,8 +2,11 @@
 
 import json
 import os
+import select
 import signal
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -19,8 +22,9 @@ from scout_deploy.errors import (
     StartTimeoutError,
     StateError,
 )
-from scout_deploy.processes import is_alive
+from scout_deploy.processes import is_alive, marked_processes
 from scout_deploy.runtimes.process_runtime import ProcessRuntime
+from scout_deploy.runtimes.supervisor import MARK_VARIABLE
 from scout_deploy.xdg import UserDirectories
 from scout_proxy.route_table import UpstreamState, read_route_table
 
@@ -232,3 +236,68 @@ def test_ctrl_c_takes_back_what_was_begun(scripted: ScriptedDeployment) -> None:
 
     assert scripted.runtime.names() == ()
     assert not scripted.runtime.store(scripted.spec.name).folder.exists()
+
+
+def test_a_port_that_another_deployment_was_quicker_to_take_is_not_mistaken_for_ours(
+    scripted: ScriptedDeployment,
+) -> None:
+    bring_up(scripted.runtime, scripted.spec, silent)
+    late = scripted.spec.model_copy(update={"name": "late"})
+    store = scripted.runtime.store(late.name)
+    # As `up` does, whose look at the port came a moment too early.
+    scripted.runtime.start(late)
+    try:
+        status = scripted.wait_until(
+            lambda _: (seen := store.read_status()) is not None and seen.state is not DeploymentState.STARTING
+        )
+
+        assert status.state is DeploymentState.READY
+        assert (seen := store.read_status()) is not None
+        assert seen.state is DeploymentState.FAILED
+    finally:
+        scripted.runtime.stop(late.name)
+
+
+def test_a_proxy_that_cannot_have_its_port_is_told_from_an_engine_that_died(scripted: ScriptedDeployment) -> None:
+    proxy = scripted.spec.proxy.model_copy(update={"argv": (sys.executable, "-S", "-c", "raise SystemExit(4)")})
+
+    with pytest.raises(PortInUseError, match="the proxy exited with status 4 before it could answer"):
+        bring_up(scripted.runtime, scripted.spec.model_copy(update={"proxy": proxy}), silent)
+
+
+def test_a_deployment_keeps_nothing_open_that_its_caller_had_open(scripted: ScriptedDeployment) -> None:
+    ours, private = os.pipe()
+    inherited = os.dup2(private, os.dup(private))
+
+    scripted.runtime.start(scripted.spec)
+    os.close(private)
+    os.close(inherited)
+
+    assert select.select([ours], [], [], 5)[0] == [ours]
+    os.close(ours)
+
+
+def test_down_also_ends_what_is_started_while_it_ends_the_rest(scripted: ScriptedDeployment) -> None:
+    store = scripted.runtime.store(scripted.spec.name)
+    store.create()
+    store.write_spec(scripted.spec)
+    child = "import signal; signal.pause()"
+    code = f"""
+import signal, subprocess, sys
+def leave(*_):
+    subprocess.Popen([sys.executable, "-S", "-c", {child!r}], start_new_session=True)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, leave)
+print("up", flush=True)
+signal.pause()
+"""
+    environment = {**os.environ, MARK_VARIABLE: str(store.folder)}
+    command = [sys.executable, "-S", "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+
+        orphans = scripted.runtime.stop(scripted.spec.name)
+
+    assert len(orphans) == 2
+    assert marked_processes(MARK_VARIABLE, str(store.folder)) == ()

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from scout_deploy.processes import (
-    ProcessIdentity,
     free_port,
     identify,
     is_alive,
     is_port_free,
+    listens,
     marked_processes,
     port_holder,
     resident_bytes,
@@ -46,13 +46,22 @@ def test_a_reused_pid_is_somebody_else_and_is_never_killed(sleeper: tuple[subpro
     process = sleeper[0]
     identity = identify(process.pid)
     assert identity is not None
-    earlier = ProcessIdentity(pid=process.pid, created_s=identity.created_s - 100)
+    earlier = identity.model_copy(update={"birth": "another boot 1"})
 
     killed = stop_processes([earlier], grace_s=0.1)
 
     assert killed == ()
     assert not is_alive(earlier)
     assert process.poll() is None
+
+
+def test_a_process_stays_itself_when_the_clock_is_set(sleeper: tuple[subprocess.Popen[str], str]) -> None:
+    identity = identify(sleeper[0].pid)
+    assert identity is not None
+
+    seen_before_the_clock_was_set = identity.model_copy(update={"created_s": identity.created_s - 3600})
+
+    assert is_alive(seen_before_the_clock_was_set)
 
 
 def test_marked_processes_are_found_and_stopped(sleeper: tuple[subprocess.Popen[str], str]) -> None:
@@ -101,3 +110,16 @@ def test_a_free_port_can_be_listened_on() -> None:
 def test_an_address_of_another_machine_is_an_error_of_its_own() -> None:
     with pytest.raises(OSError, match="assign"):
         is_port_free("192.0.2.1", 2025)
+
+
+def test_only_the_process_that_has_the_port_listens_on_it(sleeper: tuple[subprocess.Popen[str], str]) -> None:
+    own, other = identify(os.getpid()), identify(sleeper[0].pid)
+    assert own is not None
+    assert other is not None
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        assert listens(own, port)
+        assert not listens(other, port)
+    assert not listens(own, port)

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from scout_deploy.deployment import DeploymentSpec, DeploymentStatus
 from scout_deploy.deployment_store import DeploymentStore, unusable
@@ -18,6 +19,8 @@ from scout_proxy.route_table import Limits
 
 _SUPERVISOR_MARGIN_S = 20.0
 _ORPHAN_GRACE_S = 10.0
+_ORPHAN_ROUNDS = 5
+_STANDARD_ERROR = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +123,7 @@ class ProcessRuntime:
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
                 (os.POSIX_SPAWN_DUP2, 1, 2),
+                *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in _inherited_descriptors()),
             ],
             setsid=True,
         )
@@ -138,13 +142,30 @@ class ProcessRuntime:
         status = store.read_status()
         if status is not None:
             stop_processes([status.supervisor], grace_s=_drain_s(store) + _SUPERVISOR_MARGIN_S)
-        orphans = self._processes(store)
-        stop_processes(orphans, grace_s=_ORPHAN_GRACE_S)
+        orphans: tuple[ProcessIdentity, ...] = ()
+        for _ in range(_ORPHAN_ROUNDS):
+            # One of them may have started another meanwhile.
+            if not (left := self._processes(store)):
+                break
+            stop_processes(left, grace_s=_ORPHAN_GRACE_S)
+            orphans += left
         store.remove()
         return orphans
 
     def _processes(self, store: DeploymentStore) -> tuple[ProcessIdentity, ...]:
         return marked_processes(MARK_VARIABLE, str(store.folder))
+
+
+def _inherited_descriptors() -> tuple[int, ...]:
+    """Return what our caller left open for us: kept open, a pipe or a lock of theirs would last as long as we serve."""
+    found = []
+    for entry in Path("/dev/fd").iterdir():
+        descriptor = int(entry.name)
+        # The one that lists the folder is closed by now.
+        with contextlib.suppress(OSError):
+            if descriptor > _STANDARD_ERROR and os.get_inheritable(descriptor):
+                found.append(descriptor)
+    return tuple(found)
 
 
 def _drain_s(store: DeploymentStore) -> float:

@@ -1,7 +1,5 @@
 """The supervisor of one deployment: keeps proxy and engine running, says what it sees, ends with them.
 
-    python -m scout_deploy.runtimes.supervisor DEPLOYMENT_FOLDER STATE_FOLDER
-
 A first start that fails is not repeated (the same file would fail again); the proxy stays and answers 503. What
 served once comes back, at once and then with growing delays.
 """
@@ -17,9 +15,9 @@ from scout_deploy.backoff import Backoff
 from scout_deploy.deployment import DeploymentSpec, Exit, Failure
 from scout_deploy.deployment_store import DeploymentStore
 from scout_deploy.engines.adapter import EngineAdapter, Explanation, StartPhase
-from scout_deploy.errors import EngineExitedError, StartTimeoutError
+from scout_deploy.errors import EngineExitedError, PortInUseError, StartTimeoutError
 from scout_deploy.evidence import save_evidence
-from scout_deploy.processes import ProcessIdentity, free_port
+from scout_deploy.processes import ProcessIdentity, free_port, is_alive, listens
 from scout_deploy.rotating_log import RotatingLog
 from scout_deploy.runtimes.first_generation import FirstGenerationError, first_generation
 from scout_deploy.runtimes.keeper import End, Keeper, KeeperEvents
@@ -37,6 +35,8 @@ _FLUSH_PERIOD_S = 1.0
 _CONNECT_PERIOD_S = 0.02
 _EVIDENCE_LINES = 100
 _SHOWN_LINES = 8
+# The proxy's documented exit status for an address that it cannot have.
+_PROXY_CANNOT_LISTEN = 4
 
 logger = logging.getLogger(__name__)
 
@@ -124,26 +124,24 @@ class Supervisor:
 
     def _proxy_started(self, identity: ProcessIdentity | None, port: int) -> None:
         self._board.process_started("proxy", identity)
-        self._spawn(self._await_proxy(port))
+        if identity is not None:
+            self._spawn(self._await_proxy(identity, port))
 
-    async def _await_proxy(self, port: int) -> None:
-        host = self._spec.host
-        while not self._stop.is_set():
-            try:
-                _, writer = await asyncio.open_connection(host, port)
-            except OSError:
-                await asyncio.sleep(_CONNECT_PERIOD_S)
-            else:
-                writer.close()
+    async def _await_proxy(self, identity: ProcessIdentity, port: int) -> None:
+        while not self._stop.is_set() and is_alive(identity):
+            # Whoever answers there may be somebody else, who was quicker to take the port.
+            if await _answers(self._spec.host, port) and listens(identity, port):
                 self._proxy.mark_ready()
                 self._board.settle(serving=self._engine.is_ready)
                 return
+            await asyncio.sleep(_CONNECT_PERIOD_S)
 
     def _proxy_ended(self, end: End) -> None:
         self._note_end("proxy", self._proxy, end)
         if end.delay_s is None:
             cause = f"the proxy exited with status {end.code}" + ("" if end.was_ready else " before it could answer")
-            self._fail(Failure(exit_code=EngineExitedError.exit_code, cause=cause, evidence=self._shown(self._proxy)))
+            kind = PortInUseError if end.code == _PROXY_CANNOT_LISTEN else EngineExitedError
+            self._fail(Failure(exit_code=kind.exit_code, cause=cause, evidence=self._shown(self._proxy)))
 
     def _engine_started(self, identity: ProcessIdentity | None, port: int) -> None:
         self._board.process_started("engine", identity)
@@ -171,6 +169,7 @@ class Supervisor:
         self._board.phase(phase, estimate_s)
 
     async def _prove(self, engine_start_s: float) -> None:
+        await self._proxy.wait_ready()
         deadline_s = time.monotonic() + self._spec.start_timeout_s
         try:
             await asyncio.to_thread(first_generation, self._spec.url, deadline_s=deadline_s, stop=self._abandon)
@@ -256,3 +255,12 @@ class Supervisor:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+async def _answers(host: str, port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(host, port)
+    except OSError:
+        return False
+    writer.close()
+    return True
