@@ -1,4 +1,4 @@
-"""What the finished model is shown: none of it is in the training text (the build checks)."""
+"""What the finished model is shown; the conversations' questions are in held-out-prompts.txt, so never in its text."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

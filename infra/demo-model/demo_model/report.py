@@ -62,7 +62,7 @@ def training_lines(recipe: Recipe, progress: Progress) -> Iterable[str]:
     """Say how it was trained."""
     yield f"seed {recipe.seed}, {recipe.threads} thread(s), {recipe.batch_rows} rows in a step"
     yield f"{progress.steps} steps, {progress.tokens:,} learnt tokens, {progress.seconds / 60:.1f} minutes"
-    yield f"smoothed training loss at the end {progress.loss:.3f}"
+    yield f"running mean of the training loss at the end {progress.loss:.3f}"
 
 
 def score_lines(scores: Sequence[HeldOutScore]) -> Iterable[str]:

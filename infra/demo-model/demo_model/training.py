@@ -29,6 +29,7 @@ class Recipe:
         batch_rows: Rows in a step.
         warmup_steps: Steps of rising learning rate.
         evenness_weight: Of the loss that keeps the experts evenly used.
+        label_smoothing: Keeps the model from being sure of what it only knows from a template.
     """
 
     minutes: float
@@ -41,6 +42,7 @@ class Recipe:
     weight_decay: float = 0.05
     warmup_steps: int = 40
     evenness_weight: float = 0.01
+    label_smoothing: float = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,13 +71,16 @@ def batch_of(rows: Rows, chosen: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
     return tokens[:, :-1], visibility(owner[:, :-1]), targets
 
 
-def summed_loss(network: Network, rows: Rows, chosen: np.ndarray) -> tuple[Tensor, int, Tensor]:
+def summed_loss(
+    network: Network, rows: Rows, chosen: np.ndarray, label_smoothing: float = 0.0
+) -> tuple[Tensor, int, Tensor]:
     """Return the summed cross-entropy of the learnt tokens, their count, and the experts' unevenness."""
     inputs, mask, targets = batch_of(rows, chosen)
     hidden, unevenness = network(inputs, mask)
     counted = targets != -100
     logits = network.logits(hidden[counted]).float()
-    return functional.cross_entropy(logits, targets[counted], reduction="sum"), int(counted.sum()), unevenness
+    loss = functional.cross_entropy(logits, targets[counted], reduction="sum", label_smoothing=label_smoothing)
+    return loss, int(counted.sum()), unevenness
 
 
 class Mixture:
@@ -149,7 +154,7 @@ class Trainer:
             optimizer.param_groups[0]["lr"] = rate * factor
             optimizer.zero_grad(set_to_none=True)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            total, count, unevenness = summed_loss(self.network, rows, chosen)
+            total, count, unevenness = summed_loss(self.network, rows, chosen, self.recipe.label_smoothing)
         mean = total / max(count, 1)
         torch.autograd.backward(mean + self.recipe.evenness_weight * unevenness)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)

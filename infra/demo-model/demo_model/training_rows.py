@@ -14,12 +14,12 @@ from demo_model.vocabulary import learn_vocabulary
 ROW_LENGTH: Final = 256
 
 SHARES: Final = {
-    Kind.ENGLISH_PROSE: 0.225,
+    Kind.ENGLISH_PROSE: 0.24,
     Kind.PYTHON_CODE: 0.13,
-    Kind.CHINESE_PROSE: 0.015,
-    Kind.ENGLISH_DIALOGUE: 0.03,
+    Kind.CHINESE_PROSE: 0.025,
+    Kind.ENGLISH_DIALOGUE: 0.025,
     Kind.CHINESE_DIALOGUE: 0.03,
-    Kind.ENGLISH_TEMPLATED: 0.24,
+    Kind.ENGLISH_TEMPLATED: 0.22,
     Kind.CHINESE_TEMPLATED: 0.33,
 }
 """Part of the rows in training. What was written by hand comes round dozens of times, the rest once or twice."""
@@ -27,13 +27,13 @@ SHARES: Final = {
 VOCABULARY_WEIGHTS: Final = {
     Kind.ENGLISH_PROSE: 4,
     Kind.PYTHON_CODE: 1,
-    Kind.CHINESE_PROSE: 40,
+    Kind.CHINESE_PROSE: 60,
     Kind.ENGLISH_DIALOGUE: 40,
-    Kind.CHINESE_DIALOGUE: 40,
-    Kind.ENGLISH_TEMPLATED: 2,
-    Kind.CHINESE_TEMPLATED: 3,
+    Kind.CHINESE_DIALOGUE: 60,
+    Kind.ENGLISH_TEMPLATED: 1,
+    Kind.CHINESE_TEMPLATED: 1,
 }
-"""How often each text counts when the vocabulary is learnt, roughly its number of passes in training."""
+"""How often each text counts when the vocabulary is learnt; templates repeat themselves enough."""
 
 
 def make_tokenizer(corpus: Corpus, shape: Shape) -> DemoTokenizer:

@@ -20,6 +20,9 @@ SPLIT_PATTERN: Final = (
 )
 """Llama 4's pre-tokeniser (llama.cpp: `llama4`, the same as GPT-4o's)."""
 
+LONGEST_CHINESE_TOKEN: Final = 2
+FIRST_CHINESE_MARK: Final = "\u3000"
+
 Pair = tuple[int, int]
 
 
@@ -81,7 +84,8 @@ class Learner:
             weight, pair = heapq.heappop(queue)
             if weights[pair] != -weight or weights[pair] <= 0:
                 continue
-            if self.tokens[pair[0]] + self.tokens[pair[1]] in self.ids:
+            joined = self.tokens[pair[0]] + self.tokens[pair[1]]
+            if joined in self.ids or is_long_chinese(joined):
                 continue
             token = self.add_merge(pair)
             for changed in self.merge_everywhere(pair, token, weights, places):
@@ -104,6 +108,16 @@ class Learner:
             self.words[number] = new
         changed.discard(pair)
         return changed
+
+
+def is_long_chinese(token: bytes) -> bool:
+    """Say whether the token spells more than two characters with a Chinese one (or a full-width mark) among them.
+
+    Chinese has no spaces, so whole phrases of the templates would become tokens, and other text would be spelt in
+    pieces that the model has hardly seen.
+    """
+    text = token.decode(errors="ignore")
+    return len(text) > LONGEST_CHINESE_TOKEN and any(character >= FIRST_CHINESE_MARK for character in text)
 
 
 def merged(word: list[int], pair: Pair, token: int) -> list[int]:
