@@ -10,6 +10,7 @@ from scout_deploy.processes import ProcessIdentity, is_alive, is_port_free, port
 from scout_deploy.runtimes.process_runtime import Observation, ProcessRuntime
 
 _POLL_S = 0.03
+_PROBE_PERIOD_S = 1.0
 _LOG_LINES = 8
 _LIVE_STATES = (DeploymentState.STARTING, DeploymentState.READY, DeploymentState.RECOVERING)
 
@@ -56,16 +57,13 @@ def bring_up(runtime: ProcessRuntime, spec: DeploymentSpec, emit: Callable[[Prog
         emit(Progress(phase=phase, detail=detail, elapsed_s=time.monotonic() - began))
 
     with runtime.changing(spec.name, "up"):
-        if not _runs_already(runtime, spec, tell):
+        if (runs := _runs_already(runtime, spec, tell)) is None:
             _check_port(runtime, spec)
-            supervisor = runtime.start(spec)
-        else:
-            status = runtime.observe(spec.name).status
-            if status is None or status.state is not DeploymentState.STARTING:
-                return Up(spec=spec, was_running=True, elapsed_s=time.monotonic() - began)
-            # An earlier `up` was ended before it was ready; its supervisor goes on.
-            supervisor = status.supervisor
+        elif runs.state is not DeploymentState.STARTING:
+            return Up(spec=spec, was_running=True, elapsed_s=time.monotonic() - began)
         try:
+            # An earlier `up` may have been ended before it was ready; its supervisor goes on.
+            supervisor = runtime.start(spec) if runs is None else runs.supervisor
             _watch(runtime, spec, supervisor, tell)
         except KeyboardInterrupt:
             tell("note", "interrupted: taking the deployment down again")
@@ -74,10 +72,16 @@ def bring_up(runtime: ProcessRuntime, spec: DeploymentSpec, emit: Callable[[Prog
     return Up(spec=spec, was_running=False, elapsed_s=time.monotonic() - began)
 
 
-def _runs_already(runtime: ProcessRuntime, spec: DeploymentSpec, tell: Callable[[str, str], None]) -> bool:
-    """Tell whether the deployment runs or starts as it should; clear away what is left of one that does not."""
+def _runs_already(
+    runtime: ProcessRuntime, spec: DeploymentSpec, tell: Callable[[str, str], None]
+) -> DeploymentStatus | None:
+    """Return the status of a deployment that runs or starts as it should; clear away what is left of one that does not.
+
+    Raises:
+        DeploymentChangedError: It runs with other settings.
+    """
     if not runtime.store(spec.name).exists():
-        return False
+        return None
     seen = runtime.observe(spec.name)
     if seen.supervised and seen.status is not None and seen.status.state in _LIVE_STATES:
         if changed := differences(seen.spec.settings, spec.settings):
@@ -86,11 +90,11 @@ def _runs_already(runtime: ProcessRuntime, spec: DeploymentSpec, tell: Callable[
                 next_step=f"scout-deploy down {spec.name}, then up again",
                 evidence=changed,
             )
-        return True
+        return seen.status
     if (reason := _leftover(seen)) is not None:
         tell("note", reason)
     runtime.stop(spec.name)
-    return False
+    return None
 
 
 def _leftover(seen: Observation) -> str | None:
@@ -112,11 +116,19 @@ def _check_port(runtime: ProcessRuntime, spec: DeploymentSpec) -> None:
         ) from exc
     next_step = "stop that program, or choose another port: scout-deploy up --port PORT"
     for name in runtime.names():
-        if name != spec.name and runtime.observe(name).spec.port == spec.port:
+        if name != spec.name and _port_of(runtime, name) == spec.port:
             next_step = f"scout-deploy down {name}, or choose another port: scout-deploy up --port PORT"
             break
     holder = port_holder(spec.port) or "a process that this user may not see"
     raise PortInUseError(f"port {spec.port} is taken by {holder}", next_step=next_step)
+
+
+def _port_of(runtime: ProcessRuntime, name: str) -> int | None:
+    try:
+        return runtime.store(name).read_spec().port
+    except DeployError:
+        # Unreadable, and not what this start is about.
+        return None
 
 
 def _watch(
@@ -127,6 +139,7 @@ def _watch(
 ) -> None:
     store = runtime.store(spec.name)
     shown = 0
+    probe_s = time.monotonic() + _PROBE_PERIOD_S
     while True:
         status = store.read_status()
         phases = () if status is None else status.phases
@@ -137,6 +150,10 @@ def _watch(
             return
         if supervisor is None or not is_alive(supervisor):
             raise _supervisor_died(store.log("supervisor").read_text(encoding="utf-8", errors="replace"))
+        if time.monotonic() >= probe_s:
+            # What the supervisor has to say comes through files, and a full disk would keep it silent for ever.
+            store.check_writable()
+            probe_s = time.monotonic() + _PROBE_PERIOD_S
         time.sleep(_POLL_S)
 
 

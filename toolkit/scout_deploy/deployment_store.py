@@ -44,10 +44,23 @@ class DeploymentStore:
             StateError: It cannot be made or written.
         """
         try:
-            (self.folder / "logs").mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor, probe = tempfile.mkstemp(dir=self.folder)
-            os.close(descriptor)
-            Path(probe).unlink()
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            (self.folder / "logs").mkdir(exist_ok=True, mode=0o700)
+        except OSError as exc:
+            raise unusable(self.folder, exc) from exc
+        self.check_writable()
+
+    def check_writable(self) -> None:
+        """Try to write.
+
+        Raises:
+            StateError: The folder is gone, may not be written, or its disk is full.
+        """
+        try:
+            # Closing writes what is buffered; a full disk takes a file, but nothing into it.
+            with tempfile.NamedTemporaryFile(dir=self.folder) as probe:
+                probe.write(b"x")
+                probe.flush()
         except OSError as exc:
             raise unusable(self.folder, exc) from exc
 
@@ -100,8 +113,15 @@ class DeploymentStore:
             return None
 
     def forget_status(self) -> None:
-        """Drop what an earlier supervisor saw."""
-        self._status.unlink(missing_ok=True)
+        """Drop what an earlier supervisor saw.
+
+        Raises:
+            StateError: The file cannot be removed.
+        """
+        try:
+            self._status.unlink(missing_ok=True)
+        except OSError as exc:
+            raise unusable(self._status, exc) from exc
 
     @property
     def _spec(self) -> Path:
@@ -122,8 +142,8 @@ class DeploymentStore:
 
 
 def unusable(path: Path, exc: OSError) -> StateError:
-    """Explain a state directory that cannot be written."""
+    """Explain a state directory that cannot be read or written."""
     return StateError(
-        f"the state directory cannot be written: {path}: {exc.strerror}",
+        f"the state directory cannot be used: {path}: {exc.strerror}",
         next_step="free or repair it, or choose another one with the environment variable XDG_STATE_HOME",
     )

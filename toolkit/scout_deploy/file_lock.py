@@ -1,5 +1,6 @@
 """An advisory lock on a file, held by one process and freed by the kernel however that process ends."""
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -40,8 +41,10 @@ class FileLock:
         except BlockingIOError as exc:
             os.close(descriptor)
             raise LockHeldError(self._path, self._path.read_text(encoding="utf-8").strip()) from exc
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{self._note}\n".encode())
+        # The note is a courtesy: a full disk must not keep anybody from taking a deployment down.
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{self._note}\n".encode())
         self._descriptor = descriptor
         return self
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from scout_deploy.errors import StateError
+
 PRODUCT = "scout-deploy"
 
 
@@ -30,11 +32,27 @@ class UserDirectories:
         return self.state / "evidence"
 
 
-def user_directories(environment: Mapping[str, str], home: Path) -> UserDirectories:
-    """Resolve the directories; as the specification says, a relative value in the environment is ignored."""
+def user_directories(environment: Mapping[str, str]) -> UserDirectories:
+    """Resolve the directories; as the specification says, a relative value in the environment is ignored.
+
+    Raises:
+        StateError: One of them would lie in the home directory, and this user has none.
+    """
 
     def base(variable: str, default: str) -> Path:
         value = Path(environment.get(variable, ""))
-        return (value if value.is_absolute() else home / default) / PRODUCT
+        return (value if value.is_absolute() else _home(environment) / default) / PRODUCT
 
     return UserDirectories(state=base("XDG_STATE_HOME", ".local/state"), config=base("XDG_CONFIG_HOME", ".config"))
+
+
+def _home(environment: Mapping[str, str]) -> Path:
+    if (home := Path(environment.get("HOME", ""))).is_absolute():
+        return home
+    try:
+        return Path.home()
+    except RuntimeError as exc:
+        raise StateError(
+            "this user has no home directory to keep state and profiles in: HOME is not set",
+            next_step="set HOME, or XDG_STATE_HOME and XDG_CONFIG_HOME",
+        ) from exc

@@ -1,3 +1,4 @@
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -46,3 +47,14 @@ with FileLock(Path({str(path)!r}), "doomed"):
 
         with FileLock(path, "heir"):
             assert path.read_text(encoding="utf-8") == "heir\n"
+
+
+def test_a_full_disk_keeps_nobody_from_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with FileLock(path, "unwritten"), pytest.raises(LockHeldError, match="another process"):
+            FileLock(path, "too early").__enter__()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

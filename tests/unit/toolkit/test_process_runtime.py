@@ -7,13 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from fakes.scripted_deployment import ScriptedDeployment
 from scout_deploy.api_client import call_api
 from scout_deploy.bring_up import Progress, bring_up
-from scout_deploy.deployment import DeploymentState, ProcessStatus
+from scout_deploy.deployment import DeploymentSpec, DeploymentState, ProcessStatus
 from scout_deploy.errors import (
     DeploymentBusyError,
     DeploymentChangedError,
@@ -22,7 +23,7 @@ from scout_deploy.errors import (
     StartTimeoutError,
     StateError,
 )
-from scout_deploy.processes import is_alive, marked_processes
+from scout_deploy.processes import ProcessIdentity, is_alive, marked_processes
 from scout_deploy.runtimes.process_runtime import ProcessRuntime
 from scout_deploy.runtimes.supervisor import MARK_VARIABLE
 from scout_deploy.xdg import UserDirectories
@@ -301,3 +302,68 @@ signal.pause()
 
     assert len(orphans) == 2
     assert marked_processes(MARK_VARIABLE, str(store.folder)) == ()
+
+
+def test_a_state_directory_that_cannot_be_read_says_which(tmp_path: Path) -> None:
+    directories = UserDirectories(state=tmp_path, config=tmp_path)
+    directories.deployments.write_text("not a directory", encoding="utf-8")
+
+    with pytest.raises(StateError, match=str(directories.deployments)):
+        ProcessRuntime(directories).names()
+
+
+def test_a_supervisor_that_cannot_write_what_it_sees_does_not_keep_up_waiting(scripted: ScriptedDeployment) -> None:
+    scripted.behave("hang")
+    folder = scripted.runtime.store(scripted.spec.name).folder
+    aside = folder.with_name("aside")
+
+    def take_away(progress: Progress) -> None:
+        if progress.phase == "load":
+            folder.rename(aside)
+
+    with pytest.raises(StateError, match=str(folder)):
+        bring_up(scripted.runtime, scripted.spec, take_away)
+
+    aside.rename(folder)
+
+
+def test_a_broken_declaration_of_another_deployment_does_not_hide_who_has_the_port(
+    scripted: ScriptedDeployment,
+) -> None:
+    other = scripted.runtime.store("other").folder
+    other.mkdir(parents=True)
+    (other / "deployment.json").write_text("{}", encoding="utf-8")
+
+    with socket.create_server(("127.0.0.1", scripted.spec.port)), pytest.raises(PortInUseError):
+        bring_up(scripted.runtime, scripted.spec, silent)
+
+
+class InterruptedRuntime(ProcessRuntime):
+    """One whose user presses Ctrl-C just when the supervisor was started."""
+
+    def start(self, spec: DeploymentSpec) -> ProcessIdentity | None:
+        super().start(spec)
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_at_the_very_start_takes_back_what_was_begun(scripted: ScriptedDeployment, tmp_path: Path) -> None:
+    directories = UserDirectories(state=tmp_path / "state", config=tmp_path / "config")
+    folder = scripted.runtime.store(scripted.spec.name).folder
+
+    with pytest.raises(KeyboardInterrupt):
+        bring_up(InterruptedRuntime(directories), scripted.spec, silent)
+
+    assert marked_processes(MARK_VARIABLE, str(folder)) == ()
+    assert not folder.exists()
+
+
+def test_a_deployment_is_found_by_another_way_to_its_folder(scripted: ScriptedDeployment, tmp_path: Path) -> None:
+    bring_up(scripted.runtime, scripted.spec, silent)
+    os.kill(scripted.status().supervisor.pid, signal.SIGKILL)
+    os.waitpid(scripted.status().supervisor.pid, 0)
+    (tmp_path / "link").symlink_to(tmp_path / "state")
+    by_link = ProcessRuntime(UserDirectories(state=tmp_path / "link", config=tmp_path / "config"))
+
+    orphans = by_link.stop(scripted.spec.name)
+
+    assert len(orphans) == 2

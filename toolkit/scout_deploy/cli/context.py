@@ -1,7 +1,6 @@
 """What every command needs of the user's environment."""
 
 import os
-from pathlib import Path
 
 from scout_deploy.errors import DeploymentNotFoundError
 from scout_deploy.runtimes.process_runtime import ProcessRuntime
@@ -9,10 +8,13 @@ from scout_deploy.xdg import user_directories
 
 DEFAULT_DEPLOYMENT = "scout"
 
+# A week. Sockets and clocks refuse what is far beyond it, infinity included.
+MAX_TIMEOUT_S = 604_800.0
+
 
 def process_runtime() -> ProcessRuntime:
     """Return the runtime over this user's directories."""
-    return ProcessRuntime(user_directories(os.environ, Path.home()))
+    return ProcessRuntime(user_directories(os.environ))
 
 
 def choose_deployment(runtime: ProcessRuntime, name: str | None) -> str:

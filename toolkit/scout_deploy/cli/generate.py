@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from scout_deploy.api_client import ApiAnswer, call_api
-from scout_deploy.cli.context import choose_deployment, process_runtime
+from scout_deploy.cli.context import MAX_TIMEOUT_S, choose_deployment, process_runtime
 from scout_deploy.cli.output import Output
 from scout_deploy.errors import DeploymentNotFoundError, RequestFailedError
 
@@ -31,7 +31,7 @@ def generate(
     top_p: Annotated[float | None, typer.Option(help="Nucleus sampling; 1 is off.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Sample among the k likeliest; 0 is off.")] = None,
     num_sequences: Annotated[int | None, typer.Option(help="How many answers.")] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait.")] = 600.0,
+    timeout: Annotated[float, typer.Option(min=0.1, max=MAX_TIMEOUT_S, help="Seconds to wait.")] = 600.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the API's answer as it came.")] = False,
 ) -> None:
     """Ask the API to generate, and print the answer."""

@@ -11,6 +11,7 @@ from scout_deploy.api_client import call_api
 from scout_deploy.cli.context import choose_deployment, process_runtime
 from scout_deploy.cli.output import Output
 from scout_deploy.deployment import DeploymentState, ProcessStatus
+from scout_deploy.errors import StateError
 from scout_deploy.processes import is_alive, resident_bytes
 from scout_deploy.runtimes.process_runtime import Observation, ProcessRuntime
 
@@ -34,9 +35,19 @@ def status(
     names = runtime.names() if name is None else (choose_deployment(runtime, name),)
     if not names:
         output.line("Nothing is running.")
-    documents = []
+    documents: list[dict[str, object]] = []
     for one in names:
-        seen = runtime.observe(one)
+        try:
+            seen = runtime.observe(one)
+        except StateError as error:
+            if name is not None:
+                raise
+            # It must not hide the others.
+            documents.append({"name": one, "state": "unreadable", "problem": error.message})
+            output.line(f"{one}: unreadable", style="bold red")
+            output.line(f"  cause     {error.message}")
+            output.line(f"  next      {error.next_step}")
+            continue
         answer = _ask_proxy(seen)
         documents.append(_document(runtime, seen, answer))
         _show(output, seen, answer)

@@ -1,14 +1,17 @@
 """`scout-deploy up`."""
 
+import contextlib
 import os
 import re
+import signal
 import sys
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
 from scout_deploy.bring_up import Up, bring_up
-from scout_deploy.cli.context import DEFAULT_DEPLOYMENT, process_runtime
+from scout_deploy.cli.context import DEFAULT_DEPLOYMENT, MAX_TIMEOUT_S, process_runtime
 from scout_deploy.cli.invocation import command_name
 from scout_deploy.cli.output import Output
 from scout_deploy.cli.start_view import StartView
@@ -43,7 +46,10 @@ def up(
         typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the profile, as in proxy.port=2026. Repeatable."),
     ] = None,
     timeout: Annotated[
-        float | None, typer.Option(min=0.1, help="Seconds until the engine has to be ready, instead of the profile's.")
+        float | None,
+        typer.Option(
+            min=0.1, max=MAX_TIMEOUT_S, help="Seconds until the engine has to be ready, instead of the profile's."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print events as JSON, one on each line.")] = False,
 ) -> None:
@@ -59,9 +65,22 @@ def up(
         output.line(f"note: {remark}", style="yellow")
         output.event({"event": "note", "detail": remark})
     view = StartView(output)
-    with view.shown():
+    with _ended_like_ctrl_c(), view.shown():
         result = bring_up(runtime, spec, view.emit)
     _report(output, result)
+
+
+@contextlib.contextmanager
+def _ended_like_ctrl_c() -> Iterator[None]:
+    """Take back what was begun on SIGTERM too: a cancelled job must not leave half a start behind.
+
+    A closed terminal (SIGHUP) is no such wish: a start that takes minutes goes on, and `up` again watches it.
+    """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _check_name(name: str) -> None:

@@ -24,8 +24,7 @@ def shipped_profiles_dir() -> Path:
 
 def profile_directories(environment: Mapping[str, str]) -> tuple[Path, ...]:
     """Return the folders that names are looked up in: the user's own first, so that they can replace shipped ones."""
-    home = Path(environment["HOME"]) if environment.get("HOME") else Path.home()
-    return (user_directories(environment, home).config / "profiles", shipped_profiles_dir())
+    return (user_directories(environment).config / "profiles", shipped_profiles_dir())
 
 
 def is_path(name_or_path: str) -> bool:

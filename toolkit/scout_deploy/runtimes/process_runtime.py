@@ -46,15 +46,23 @@ class ProcessRuntime:
         self._directories = directories
 
     def names(self) -> tuple[str, ...]:
-        """Return the deployments that were declared and not taken down."""
+        """Return the deployments that were declared and not taken down.
+
+        Raises:
+            StateError: The state directory cannot be read.
+        """
         folder = self._directories.deployments
-        if not folder.is_dir():
+        try:
+            return tuple(sorted(entry.name for entry in folder.iterdir() if DeploymentStore(entry).exists()))
+        except FileNotFoundError:
             return ()
-        return tuple(sorted(entry.name for entry in folder.iterdir() if DeploymentStore(entry).exists()))
+        except OSError as exc:
+            raise unusable(folder, exc) from exc
 
     def store(self, name: str) -> DeploymentStore:
         """Return the folder of a deployment, whether it exists or not."""
-        return DeploymentStore(self._directories.deployments / name)
+        # Resolved, because its processes are found by it, however the user wrote the way to it this time.
+        return DeploymentStore(self._directories.deployments.resolve() / name)
 
     @contextlib.contextmanager
     def changing(self, name: str, command: str) -> Iterator[None]:
