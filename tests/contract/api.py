@@ -48,7 +48,11 @@ class Api:
     def generate(self, **fields: Any) -> requests.Response:
         """POST /generate; a prompt and a small `max_length` are filled in where none are given."""
         return requests.post(
-            self.url + "/generate", json={"prompt": PROMPT, "max_length": SHORT, **fields}, timeout=TIMEOUT_S
+            self.url + "/generate",
+            json={"prompt": PROMPT, "max_length": SHORT, **fields},
+            # A response cache may answer a repeated request with the text of the first.
+            headers={"Cache-Control": "no-cache"},
+            timeout=TIMEOUT_S,
         )
 
     def texts(self, **fields: Any) -> list[str]:

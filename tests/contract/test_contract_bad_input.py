@@ -171,6 +171,7 @@ def test_a_body_of_10_megabytes_is_a_413_that_the_client_can_read(api: Api) -> N
     answer = api.post(body_with("prompt", '"' + "a" * MEGABYTES + '"'))
 
     assert answer.status_code == 413
+    assert answer.headers["X-Request-ID"]
     assert answer.json() == {"detail": f"Request body larger than the limit of {_max_body_bytes(api)} bytes"}
 
 

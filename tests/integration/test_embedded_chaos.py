@@ -19,6 +19,7 @@ from fakes.gguf_writer import write_tiny_model
 
 NOT_LOADED = {"detail": "Model or tokenizer not loaded"}
 DEADLINE_S = 2.0
+MOST_SEQUENCES = 20
 SLOW_CLIENT_TIMEOUT_S = 1.0
 SHORT = {"prompt": "Tell me about a river.", "max_length": 16}
 # So hot that the model rarely ends by itself, and as many sequences as the engine has slots: work for seconds.
@@ -37,6 +38,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     with command_line(tmp_path_factory.mktemp("chaos")) as cli:
         cli.up(
             *("--set", f"proxy.limits.deadline_s={DEADLINE_S}"),
+            *("--set", f"engine.max_concurrent_requests={MOST_SEQUENCES}"),
             *("--set", f"proxy.limits.header_timeout_s={SLOW_CLIENT_TIMEOUT_S}"),
             *("--set", f"proxy.limits.body_timeout_s={SLOW_CLIENT_TIMEOUT_S}"),
         )
@@ -45,7 +47,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
 
 @pytest.fixture
 def clients() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(6) as pool:
         yield pool
 
 
@@ -100,6 +102,15 @@ def engine_pid(cli: CommandLine) -> int:
     return pid
 
 
+def test_the_default_profile_states_the_documented_identity(running: CommandLine) -> None:
+    assert requests.get(running.url, timeout=5).json() == {
+        "name": "Llama 4 Scout-17B API",
+        "version": "1.0.0",
+        "status": "active",
+        "model": "meta-llama/Llama-4-Scout-17B-16E-Instruct",
+    }
+
+
 def test_a_generation_whose_engine_dies_has_the_documented_answer_at_once(
     running: CommandLine, clients: ThreadPoolExecutor
 ) -> None:
@@ -135,11 +146,16 @@ def test_an_engine_that_hangs_is_a_504_at_the_deadline_and_serves_on_afterwards(
     assert generate(running).status_code == 200
 
 
-def test_a_generation_past_its_deadline_frees_the_engine(running: CommandLine, clients: ThreadPoolExecutor) -> None:
-    requests_at_once = [clients.submit(generate, running, LONG) for _ in range(4)]
-    answers = [one.result() for one in requests_at_once]
+def test_too_much_at_once_is_a_429_or_a_504_and_leaves_the_engine_free(
+    running: CommandLine, clients: ThreadPoolExecutor
+) -> None:
+    at_once = [clients.submit(generate, running, LONG) for _ in range(6)]
+    answers = [one.result() for one in at_once]
 
-    assert 504 in {answer.status_code for answer in answers} <= {200, 504}
+    for answer in answers:
+        assert answer.json().keys() == ({"generated_texts", "parameters"} if answer.ok else {"detail"})
+    assert {429, 504} <= {answer.status_code for answer in answers} <= {200, 429, 504}
+    assert all(int(answer.headers["Retry-After"]) >= 1 for answer in answers if answer.status_code == 429)
     wait_until(lambda: engine_gauge(running, "tgi_batch_current_size") == 0, "the engine is free", within_s=2)
     assert engine_gauge(running, "tgi_queue_size") == 0
 
