@@ -1,5 +1,7 @@
 """The command `scout-deploy`, also as `python -m scout_deploy`."""
 
+import errno
+import io
 import os
 import sys
 
@@ -12,18 +14,35 @@ INTERRUPTED = 130
 
 def main() -> int:
     """Run the command line and return its exit status. The only place where errors become text."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A model writes any language, on a terminal that may not: escaped is better than a crash.
+            stream.reconfigure(errors="backslashreplace")
     try:
-        create_app()()
+        _run()
     except DeployError as error:
         print_error(error, as_json="--json" in sys.argv)
         return error.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has enough of it; Python would complain once more at exit.
+    except OSError as error:
+        if error.errno not in {errno.EPIPE, errno.ENOSPC}:
+            raise
+        # Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno == errno.ENOSPC:
+            print(f"error: the output cannot be written: {error.strerror}", file=sys.stderr)
+            return 1
     return 0
+
+
+def _run() -> None:
+    try:
+        create_app()()
+    finally:
+        # Here, where it can be explained, and not at the interpreter's end.
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 from typer.testing import CliRunner
@@ -42,6 +43,43 @@ def test_a_wait_without_end_is_refused(command: list[str], deployments: Path) ->
 
     assert result.exit_code == 2
     assert list(deployments.iterdir()) == []
+
+
+def run(*arguments: str, stdout: int | IO[bytes] = subprocess.PIPE) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "scout_deploy", *arguments],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+
+
+def test_json_parses_also_where_the_terminal_knows_only_ascii() -> None:
+    result = run("up", "--json", "--profile", "größe-大海")
+
+    assert result.returncode == 2
+    assert "größe-大海" in json.loads(result.stdout)["message"]
+
+
+def test_text_reaches_a_terminal_that_knows_only_ascii(tmp_path: Path) -> None:
+    profile = tmp_path / "größe.yaml"
+    profile.write_text("extends: embedded\n", encoding="utf-8")
+
+    result = run("profiles", "validate", str(profile))
+
+    assert result.returncode == 0
+    assert result.stdout.endswith(rb"gr\xf6\xdfe.yaml: valid" + b"\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full, the disk that is always full")
+@pytest.mark.parametrize("command", [["version"], ["profiles", "list", "--json"]])
+def test_an_output_that_is_full_is_an_error_and_no_crash(command: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        result = run(*command, stdout=full)
+
+    assert result.returncode == 1
+    assert result.stderr == b"error: the output cannot be written: No space left on device\n"
 
 
 def test_sigterm_takes_back_what_up_began_as_ctrl_c_does(deployments: Path) -> None:

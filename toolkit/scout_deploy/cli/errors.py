@@ -1,11 +1,11 @@
 """How an error reaches the user: what failed, the evidence, and the next step, on standard error."""
 
-import json
 import sys
 
 from rich.console import Console
 from rich.text import Text
 
+from scout_deploy.cli.output import json_text
 from scout_deploy.errors import DeployError
 
 
@@ -20,7 +20,7 @@ def print_error(error: DeployError, *, as_json: bool) -> None:
             "next_step": error.next_step,
             "evidence": list(error.evidence),
         }
-        print(json.dumps(document, ensure_ascii=False))
+        print(json_text(document))
         return
     console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
     console.print(Text.assemble(("error: ", "bold red"), error.message))

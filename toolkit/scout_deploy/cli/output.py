@@ -32,10 +32,16 @@ class Output:
     def document(self, document: object) -> None:
         """Print one JSON document, under --json alone."""
         if self.as_json:
-            print(json.dumps(document, indent=2, ensure_ascii=False))
+            print(json_text(document, indent=2))
 
     def event(self, event: Mapping[str, object]) -> None:
         """Print one JSON event on a line of its own, under --json alone."""
         if self.as_json:
-            print(json.dumps(event, ensure_ascii=False))
+            print(json_text(event))
             sys.stdout.flush()
+
+
+def json_text(document: object, *, indent: int | None = None) -> str:
+    """Return JSON that standard output can carry, so that it parses wherever it goes."""
+    is_utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    return json.dumps(document, indent=indent, ensure_ascii=not is_utf8)
