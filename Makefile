@@ -13,7 +13,7 @@ help: ## List the targets
 
 up: ## Install what is needed and serve on port 2025 (PROFILE=embedded)
 	@infra/install.sh run
-	@$(BIN)/scout-deploy up --profile $(PROFILE)
+	@$(BIN)/scout-deploy up --profile "$(PROFILE)"
 
 down: ## Stop what `make up` started
 	@infra/install.sh run

@@ -27,13 +27,14 @@ apt_install() {
 }
 
 find_python() {
-    for candidate in ${PYTHON:-python3.13 python3.12 python3.11 python3}; do
+    [ -n "${PYTHON:-}" ] && set -- "$PYTHON" || set -- python3.13 python3.12 python3.11 python3
+    for candidate in "$@"; do
         if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
             echo "$candidate"
             return
         fi
     done
-    fail "no Python 3.11 or newer was found (looked for ${PYTHON:-python3.13, python3.12, python3.11, python3})" \
+    fail "no Python 3.11 or newer was found (looked for $*)" \
         "install one, or name it: make PYTHON=/path/to/python3"
 }
 
@@ -47,22 +48,32 @@ if needs_libgomp "$python" && ! apt_install libgomp1; then
     fail "the system library libgomp.so.1 is missing, which the embedded engine needs" "sudo apt-get install libgomp1"
 fi
 
+pip() {
+    "$venv/bin/python" -m pip --quiet --disable-pip-version-check "$@"
+}
+
+make_venv() {
+    echo "creating $venv with $("$python" --version)"
+    if ! "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then
+        version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+        apt_install "python$version-venv" ||
+            fail "$python cannot make virtual environments" "sudo apt-get install python$version-venv"
+    fi
+    "$python" -m venv --clear "$venv" || fail "$venv could not be made" "see the message above"
+    echo "$PWD" >"$venv/.made-in"
+}
+
 stamp="$venv/.installed-$kind"
 wanted=$(cat "$lock" pyproject.toml | cksum)
+# Scripts in it name their interpreter by its path: a checkout that was moved or copied, or a Python that was removed,
+# leaves ones that run something else or nothing.
+if [ ! -x "$venv/bin/python" ] || [ "$(cat "$venv/.made-in" 2>/dev/null)" != "$PWD" ]; then
+    make_venv
+fi
 if [ -x "$venv/bin/scout-deploy" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
     exit 0
 fi
-
-if [ ! -x "$venv/bin/pip" ]; then
-    echo "creating $venv with $("$python" --version)"
-    if ! "$python" -m venv "$venv" 2>/dev/null; then
-        version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-        apt_install "python$version-venv" && "$python" -m venv "$venv" ||
-            fail "$python cannot make virtual environments" "sudo apt-get install python$version-venv"
-    fi
-fi
 echo "installing from $lock"
-pip="$venv/bin/pip --quiet --disable-pip-version-check"
-$pip install --require-hashes -r "$lock"
-$pip install --no-deps --no-build-isolation -e .
+pip install --require-hashes -r "$lock"
+pip install --no-deps --no-build-isolation -e .
 echo "$wanted" >"$stamp"
