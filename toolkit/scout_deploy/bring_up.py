@@ -67,9 +67,19 @@ def bring_up(runtime: ProcessRuntime, spec: DeploymentSpec, emit: Callable[[Prog
             _watch(runtime, spec, supervisor, tell)
         except KeyboardInterrupt:
             tell("note", "interrupted: taking the deployment down again")
-            runtime.stop(spec.name)
+            _take_back(runtime, spec.name)
             raise
     return Up(spec=spec, was_running=False, elapsed_s=time.monotonic() - began)
+
+
+def _take_back(runtime: ProcessRuntime, name: str) -> None:
+    while True:
+        try:
+            runtime.stop(name)
+        except KeyboardInterrupt:
+            # A second Ctrl-C wants the same; half a stop would leave the declaration behind.
+            continue
+        return
 
 
 def _runs_already(

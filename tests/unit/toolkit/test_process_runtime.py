@@ -141,6 +141,22 @@ def test_a_killed_process_comes_back(scripted: ScriptedDeployment, role: str) ->
     assert call_api(scripted.spec.url, "/generate", body={}, timeout_s=5).status == 200
 
 
+def test_a_process_that_cannot_be_started_again_at_once_is_tried_again_later(
+    scripted: ScriptedDeployment, tmp_path: Path
+) -> None:
+    python = tmp_path / "python"
+    python.symlink_to(sys.executable)
+    engine = scripted.spec.engine.model_copy(update={"argv": (str(python), *scripted.spec.engine.argv[1:])})
+    bring_up(scripted.runtime, scripted.spec.model_copy(update={"engine": engine}), silent)
+    python.unlink()
+    kill(scripted, "engine")
+
+    scripted.wait_until(lambda _: process(scripted, "engine").restarts == 2)
+    python.symlink_to(sys.executable)
+
+    scripted.wait_ready()
+
+
 def test_a_first_start_that_fails_is_explained_and_leaves_the_proxy_answering_503(scripted: ScriptedDeployment) -> None:
     scripted.behave("die 3 /models/a.gguf is not a GGUF file")
 
@@ -339,14 +355,24 @@ def test_a_broken_declaration_of_another_deployment_does_not_hide_who_has_the_po
 
 
 class InterruptedRuntime(ProcessRuntime):
-    """One whose user presses Ctrl-C just when the supervisor was started."""
+    """One whose user presses Ctrl-C just when the supervisor was started, and again when it is being stopped."""
+
+    is_impatient = True
+
+    def stop(self, name: str) -> tuple[ProcessIdentity, ...]:
+        if self.is_impatient:
+            self.is_impatient = False
+            raise KeyboardInterrupt
+        return super().stop(name)
 
     def start(self, spec: DeploymentSpec) -> ProcessIdentity | None:
         super().start(spec)
         raise KeyboardInterrupt
 
 
-def test_ctrl_c_at_the_very_start_takes_back_what_was_begun(scripted: ScriptedDeployment, tmp_path: Path) -> None:
+def test_ctrl_c_at_the_very_start_and_again_takes_back_what_was_begun(
+    scripted: ScriptedDeployment, tmp_path: Path
+) -> None:
     directories = UserDirectories(state=tmp_path / "state", config=tmp_path / "config")
     folder = scripted.runtime.store(scripted.spec.name).folder
 

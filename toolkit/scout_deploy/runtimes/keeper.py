@@ -10,6 +10,9 @@ from scout_deploy.processes import ProcessIdentity
 from scout_deploy.rotating_log import RotatingLog
 from scout_deploy.runtimes.child import Child
 
+# As a shell says it.
+_CANNOT_BE_STARTED = 127
+
 
 @dataclass(frozen=True, kw_only=True)
 class End:
@@ -99,10 +102,14 @@ class Keeper:
         return self._log.tail(count)
 
     async def keep(self) -> End | None:
-        """Run until the process is given up (its last end) or `stop` was called (None)."""
+        """Run until the process is given up (its last end) or `stop` was called (None).
+
+        Raises:
+            OSError: The process cannot be started, and the start was never proven.
+        """
         deaths = 0
         while not self._ended:
-            life = await self._live()
+            life = await self._try_to_live()
             if self._ended:
                 return None
             deaths = self._backoff.deaths_in_a_row(deaths, life.served_s)
@@ -119,6 +126,16 @@ class Keeper:
         self._ended = True
         if self._child is not None:
             await self._child.stop(grace_s=grace_s)
+
+    async def _try_to_live(self) -> End:
+        try:
+            return await self._live()
+        except OSError as exc:
+            if not self._proven:
+                raise
+            # Such as no memory for one more process, just after the last one had taken it all: that passes.
+            self._log.write_line(f"cannot be started: {exc}")
+            return End(code=_CANNOT_BE_STARTED, was_ready=False, timed_out=False, served_s=0.0)
 
     async def _live(self) -> End:
         self._ready = asyncio.Event()
