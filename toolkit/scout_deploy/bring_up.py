@@ -60,6 +60,8 @@ def bring_up(runtime: ProcessRuntime, spec: DeploymentSpec, emit: Callable[[Prog
         if (runs := _runs_already(runtime, spec, tell)) is None:
             _check_port(runtime, spec)
         elif runs.state is not DeploymentState.STARTING:
+            if runs.state is DeploymentState.RECOVERING:
+                tell("note", "a part of it died and is being started again; scout-deploy status shows which")
             return Up(spec=spec, was_running=True, elapsed_s=time.monotonic() - began)
         try:
             # An earlier `up` may have been ended before it was ready; its supervisor goes on.

@@ -68,6 +68,20 @@ def test_up_again_is_a_no_op_that_says_so(scripted: ScriptedDeployment) -> None:
     assert scripted.status() == before
 
 
+def test_up_again_says_when_what_runs_does_not_serve(scripted: ScriptedDeployment) -> None:
+    bring_up(scripted.runtime, scripted.spec, silent)
+    scripted.behave("hang")
+    kill(scripted, "engine")
+    scripted.wait_until(lambda status: status.state is DeploymentState.RECOVERING)
+    shown: list[Progress] = []
+
+    result = bring_up(scripted.runtime, scripted.spec, shown.append)
+
+    assert result.was_running
+    assert [one.phase for one in shown] == ["note"]
+    assert "being started again" in str(shown[0].detail)
+
+
 def test_up_with_another_profile_says_what_differs_and_changes_nothing(scripted: ScriptedDeployment) -> None:
     bring_up(scripted.runtime, scripted.spec, silent)
     before = scripted.status()
