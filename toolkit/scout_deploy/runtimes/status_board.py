@@ -88,14 +88,15 @@ class StatusBoard:
     def ready(self) -> None:
         """Everything serves."""
         ready_s = self.status.ready_s or self._now()
-        self._set(state=DeploymentState.READY, ready_s=ready_s, failure=None)
+        # The table first: whoever reads the state may rely on what the proxy is told.
         self.upstream(self.engine_url, UpstreamState.RUNNING)
+        self._set(state=DeploymentState.READY, ready_s=ready_s, failure=None)
 
     def failed(self, failure: Failure) -> None:
         """The start failed, or the engine was given up; the proxy goes on answering 503."""
-        self._set(state=DeploymentState.FAILED, failure=failure)
         if self.routes.upstreams:
             self.upstream(self.engine_url, UpstreamState.FAILED, Phase(name="failed", detail=failure.cause))
+        self._set(state=DeploymentState.FAILED, failure=failure)
 
     def stopping(self) -> None:
         """The deployment is being taken down."""
@@ -104,8 +105,8 @@ class StatusBoard:
     def flush(self) -> None:
         """Write both files; what cannot be written is tried again at the next call."""
         try:
-            self._store.write_status(self.status)
             write_route_table(self._store.routes, self.routes)
+            self._store.write_status(self.status)
         except (StateError, OSError) as exc:
             if not self._unwritten:
                 logger.warning("the state cannot be written, going on without: %s", exc)
