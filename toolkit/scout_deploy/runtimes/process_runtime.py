@@ -1,6 +1,7 @@
 """The process runtime: deployments as supervised background processes of this user, on this machine."""
 
 import contextlib
+import fcntl
 import os
 import sys
 from collections.abc import Iterator
@@ -122,6 +123,7 @@ class ProcessRuntime:
         if log.exists():
             log.replace(rotated(log, 1))
         folders = (store.folder, self._directories.state, self._directories.config)
+        _keep_descriptors()
         # Spawned, not a subprocess.Popen: nobody here will ever wait for it.
         pid = os.posix_spawn(
             sys.executable,
@@ -131,7 +133,6 @@ class ProcessRuntime:
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
                 (os.POSIX_SPAWN_DUP2, 1, 2),
-                *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in _inherited_descriptors()),
             ],
             setsid=True,
         )
@@ -164,16 +165,13 @@ class ProcessRuntime:
         return marked_processes(MARK_VARIABLE, str(store.folder))
 
 
-def _inherited_descriptors() -> tuple[int, ...]:
-    """Return what our caller left open for us: kept open, a pipe or a lock of theirs would last as long as we serve."""
-    found = []
+def _keep_descriptors() -> None:
+    """Pass on nothing that our caller left open: their pipe or lock would then last as long as the deployment."""
     for entry in Path("/dev/fd").iterdir():
-        descriptor = int(entry.name)
         # The one that lists the folder is closed by now.
         with contextlib.suppress(OSError):
-            if descriptor > _STANDARD_ERROR and os.get_inheritable(descriptor):
-                found.append(descriptor)
-    return tuple(found)
+            if int(entry.name) > _STANDARD_ERROR:
+                fcntl.fcntl(int(entry.name), fcntl.F_SETFD, fcntl.FD_CLOEXEC)
 
 
 def _drain_s(store: DeploymentStore) -> float:
