@@ -1,12 +1,21 @@
 """A deployment of scripted parts, run by the real supervisor."""
 
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from scout_deploy.deployment import PORT_PLACEHOLDER, DeploymentSpec, DeploymentState, DeploymentStatus, ProcessSpec
+from scout_deploy.deployment import (
+    PORT_PLACEHOLDER,
+    DeploymentSpec,
+    DeploymentState,
+    DeploymentStatus,
+    ProcessSpec,
+    ProcessStatus,
+)
 from scout_deploy.processes import free_port
 from scout_deploy.runtimes.process_runtime import ProcessRuntime
 from scout_deploy.xdg import UserDirectories
@@ -43,6 +52,16 @@ class ScriptedDeployment:
                 return last
             time.sleep(0.01)
         raise AssertionError(f"not so within {within_s} s; the last status was {last}")
+
+    def process(self, role: str) -> ProcessStatus:
+        return next(one for one in self.status().processes if one.role == role)
+
+    def kill(self, role: str) -> int:
+        """Kill a role's process and return its pid."""
+        identity = self.process(role).identity
+        assert identity is not None
+        os.kill(identity.pid, signal.SIGKILL)
+        return identity.pid
 
     def wait_ready(self) -> DeploymentStatus:
         return self.wait_until(lambda status: status.state is DeploymentState.READY)

@@ -1,6 +1,5 @@
-"""The supervisor and the runtime over real processes: starts, deaths, recoveries, ends."""
+"""`up` and `down` over real processes: starts, repeated and refused ones, interruptions, ends."""
 
-import json
 import os
 import select
 import signal
@@ -14,13 +13,11 @@ import pytest
 from fakes.scripted_deployment import ScriptedDeployment
 from scout_deploy.api_client import call_api
 from scout_deploy.bring_up import Progress, bring_up
-from scout_deploy.deployment import DeploymentSpec, DeploymentState, ProcessStatus
+from scout_deploy.deployment import DeploymentSpec, DeploymentState
 from scout_deploy.errors import (
     DeploymentBusyError,
     DeploymentChangedError,
-    ModelFileError,
     PortInUseError,
-    StartTimeoutError,
     StateError,
 )
 from scout_deploy.processes import ProcessIdentity, is_alive, marked_processes
@@ -32,17 +29,6 @@ from scout_proxy.route_table import UpstreamState, read_route_table
 
 def silent(_: Progress) -> None:
     """Show nothing."""
-
-
-def process(scripted: ScriptedDeployment, role: str) -> ProcessStatus:
-    return next(one for one in scripted.status().processes if one.role == role)
-
-
-def kill(scripted: ScriptedDeployment, role: str) -> int:
-    identity = process(scripted, role).identity
-    assert identity is not None
-    os.kill(identity.pid, signal.SIGKILL)
-    return identity.pid
 
 
 def test_up_shows_the_phases_and_returns_when_the_first_generation_worked(scripted: ScriptedDeployment) -> None:
@@ -71,7 +57,7 @@ def test_up_again_is_a_no_op_that_says_so(scripted: ScriptedDeployment) -> None:
 def test_up_again_says_when_what_runs_does_not_serve(scripted: ScriptedDeployment) -> None:
     bring_up(scripted.runtime, scripted.spec, silent)
     scripted.behave("hang")
-    kill(scripted, "engine")
+    scripted.kill("engine")
     scripted.wait_until(lambda status: status.state is DeploymentState.RECOVERING)
     shown: list[Progress] = []
 
@@ -134,96 +120,6 @@ def test_up_after_a_killed_supervisor_starts_again(scripted: ScriptedDeployment)
     assert shown[0].phase == "note"
     assert "its supervisor is gone" in str(shown[0].detail)
     assert not any(one.identity is not None and is_alive(one.identity) for one in old.processes)
-
-
-@pytest.mark.parametrize("role", ["engine", "proxy"])
-def test_a_killed_process_comes_back(scripted: ScriptedDeployment, role: str) -> None:
-    bring_up(scripted.runtime, scripted.spec, silent)
-    routes = scripted.runtime.store(scripted.spec.name).routes
-    old_pid = kill(scripted, role)
-
-    def is_back(_: object) -> bool:
-        now = process(scripted, role)
-        return now.identity is not None and now.identity.pid != old_pid
-
-    scripted.wait_until(is_back)
-    scripted.wait_ready()
-
-    assert process(scripted, role).restarts == 1
-    assert process(scripted, role).last_exit is not None
-    assert read_route_table(routes).upstreams[0].state is UpstreamState.RUNNING
-    assert call_api(scripted.spec.url, "/generate", body={}, timeout_s=5).status == 200
-
-
-def test_a_process_that_cannot_be_started_again_at_once_is_tried_again_later(
-    scripted: ScriptedDeployment, tmp_path: Path
-) -> None:
-    python = tmp_path / "python"
-    python.symlink_to(sys.executable)
-    engine = scripted.spec.engine.model_copy(update={"argv": (str(python), *scripted.spec.engine.argv[1:])})
-    bring_up(scripted.runtime, scripted.spec.model_copy(update={"engine": engine}), silent)
-    python.unlink()
-    kill(scripted, "engine")
-
-    scripted.wait_until(lambda _: process(scripted, "engine").restarts == 2)
-    python.symlink_to(sys.executable)
-
-    scripted.wait_ready()
-
-
-def test_a_first_start_that_fails_is_explained_and_leaves_the_proxy_answering_503(scripted: ScriptedDeployment) -> None:
-    scripted.behave("die 3 /models/a.gguf is not a GGUF file")
-
-    with pytest.raises(ModelFileError, match="not a GGUF file") as caught:
-        bring_up(scripted.runtime, scripted.spec, silent)
-
-    status = scripted.wait_until(lambda status: status.state is DeploymentState.FAILED)
-    assert process(scripted, "engine").identity is None
-    assert process(scripted, "engine").restarts == 0
-    assert call_api(scripted.spec.url, "/generate", body={}, timeout_s=5).status == 503
-    evidence = json.loads(next(scripted.evidence.glob("*-engine.json")).read_text(encoding="utf-8"))
-    assert evidence["exit_code"] == 3
-    assert "scout-engine: error: /models/a.gguf is not a GGUF file" in evidence["log"]
-    assert status.failure is not None
-    assert str(status.failure.evidence_file) in caught.value.evidence[-1]
-
-
-def test_up_after_a_failed_start_tries_again(scripted: ScriptedDeployment) -> None:
-    scripted.behave("die 3 broken")
-    with pytest.raises(ModelFileError):
-        bring_up(scripted.runtime, scripted.spec, silent)
-    scripted.behave("serve")
-    shown: list[Progress] = []
-
-    bring_up(scripted.runtime, scripted.spec, shown.append)
-
-    assert shown[0].detail == "the last start failed; starting again"
-    assert scripted.status().state is DeploymentState.READY
-
-
-def test_an_engine_that_is_never_ready_is_stopped_at_the_timeout(scripted: ScriptedDeployment) -> None:
-    scripted.behave("hang")
-    impatient = scripted.spec.model_copy(update={"start_timeout_s": 0.3})
-
-    with pytest.raises(StartTimeoutError, match=r"not ready within 0\.3 s"):
-        bring_up(scripted.runtime, impatient, silent)
-
-    scripted.wait_until(lambda _: process(scripted, "engine").identity is None)
-
-
-def test_an_engine_that_was_ready_and_dies_again_and_again_is_retried_later_each_time(
-    scripted: ScriptedDeployment,
-) -> None:
-    bring_up(scripted.runtime, scripted.spec, silent)
-    scripted.behave("die 7 out of order")
-    kill(scripted, "engine")
-
-    status = scripted.wait_until(lambda _: process(scripted, "engine").restarts == 3)
-
-    assert status.state is DeploymentState.RECOVERING
-    assert call_api(scripted.spec.url, "/generate", body={}, timeout_s=5).status == 503
-    scripted.behave("serve")
-    scripted.wait_ready()
 
 
 def test_a_taken_port_names_who_has_it(scripted: ScriptedDeployment) -> None:
