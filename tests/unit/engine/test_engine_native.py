@@ -236,8 +236,8 @@ def test_a_schema_that_cannot_be_followed_is_refused(http: requests.Session, url
 def test_repetition_penalty_changes_a_greedy_text(http: requests.Session, url: str) -> None:
     plain = generate(http, url, max_new_tokens=60)["generated_text"]
 
-    assert generate(http, url, max_new_tokens=60, repetition_penalty=1.5)["generated_text"] != plain
-    assert generate(http, url, max_new_tokens=60, frequency_penalty=1.5)["generated_text"] != plain
+    assert generate(http, url, max_new_tokens=60, repetition_penalty=20.0)["generated_text"] != plain
+    assert generate(http, url, max_new_tokens=60, frequency_penalty=2.0)["generated_text"] != plain
 
 
 def test_tokens_have_byte_offsets(http: requests.Session, url: str) -> None:
