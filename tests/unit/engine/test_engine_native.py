@@ -233,14 +233,19 @@ def test_a_schema_that_cannot_be_followed_is_refused(http: requests.Session, url
     assert "cannot follow the JSON schema" in answer.json()["error"]
 
 
-def test_penalties_change_what_a_seed_gives(http: requests.Session, url: str) -> None:
+def test_penalties_change_what_seeds_give(http: requests.Session, url: str) -> None:
     # Hot sampling: a model that is sure of its text keeps its greedy choice under any penalty.
-    hot: dict[str, object] = {"max_new_tokens": 60, "temperature": 3.0, "seed": 1}
-    plain = generate(http, url, **hot)["generated_text"]
+    def texts(repetition: float = 1.0, frequency: float = 0.0) -> list[object]:
+        penalties = {"repetition_penalty": repetition, "frequency_penalty": frequency}
+        hot = {"max_new_tokens": 60, "temperature": 3.0, **penalties}
+        answers = [post(http, f"{url}/generate", inputs="Hi", parameters={**hot, "seed": seed}) for seed in range(5)]
+        return [answer.json()["generated_text"] for answer in answers]
 
-    assert generate(http, url, **hot)["generated_text"] == plain
-    assert generate(http, url, **hot, repetition_penalty=1.5)["generated_text"] != plain
-    assert generate(http, url, **hot, frequency_penalty=2.0)["generated_text"] != plain
+    plain = texts()
+
+    assert texts() == plain
+    assert texts(repetition=1.5) != plain
+    assert texts(frequency=2.0) != plain
 
 
 def test_tokens_have_byte_offsets(http: requests.Session, url: str) -> None:
