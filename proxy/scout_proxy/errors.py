@@ -2,15 +2,17 @@
 
 ProxyError
   InvalidRequestError      422  the request, or what the engine says of it; a list in FastAPI's shape
+    NoRoomError            422  the same, for what does not fit into the engine's context
   BodyTooLargeError        413
   BodyTimeoutError         408
+  UnsupportedEncodingError 415  a compressed body
   OverloadedError          429  Retry-After
   NotLoadedError           503  Retry-After; exact documented detail
     UpstreamLostError      503  the same, and the upstream is taken out at once
   GenerationFailedError    500  `Generation failed: <message>`
     AnswerCutOffError      500  the same, and the upstream is taken out at once
   DeadlineError            504
-  ClientGoneError          499  nobody reads it; for the metrics alone
+  ClientGoneError          499  read by who closed but his own direction of the connection
 """
 
 import math
@@ -66,6 +68,10 @@ class InvalidRequestError(ProxyError):
         return self._items
 
 
+class NoRoomError(InvalidRequestError):
+    """The engine says that the prompt, or what is to be generated behind it, does not fit into its context."""
+
+
 class BodyTooLargeError(ProxyError):
     """The request body is larger than the profile allows."""
 
@@ -94,6 +100,20 @@ class BodyTimeoutError(ProxyError):
         return {"Connection": "close"}
 
 
+class UnsupportedEncodingError(ProxyError):
+    """The request body is compressed: one of a few kilobytes could stand for gigabytes."""
+
+    status = 415
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(f"Bodies with Content-Encoding {encoding[:100]!r} are not read; send the JSON as it is")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """RFC 9110 §15.5.16."""
+        return {"Accept-Encoding": "identity"}
+
+
 class _RetryableError(ProxyError):
     def __init__(self, message: str, *, retry_after_s: float = RETRY_SOON_S, log_reason: str | None = None) -> None:
         super().__init__(message, log_reason=log_reason)
@@ -106,12 +126,17 @@ class _RetryableError(ProxyError):
 
 
 class OverloadedError(_RetryableError):
-    """The engine is at its limit of requests at once."""
+    """The engine is at its limit of requests at once, or nothing more may wait for it."""
 
     status = 429
 
-    def __init__(self) -> None:
-        super().__init__("Too many requests: the engine is at its limit of requests at once; try again later")
+    def __init__(
+        self,
+        message: str = "Too many requests: the engine is at its limit of requests at once; try again later",
+        *,
+        retry_after_s: float = RETRY_SOON_S,
+    ) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
 
 
 class NotLoadedError(_RetryableError):
@@ -131,12 +156,13 @@ class UpstreamLostError(NotLoadedError):
 
 
 class GenerationFailedError(ProxyError):
-    """The engine took the request and did not finish it well."""
+    """The engine took the request and did not finish it well. `reason` is the engine's message alone."""
 
     status = 500
 
     def __init__(self, message: str) -> None:
         super().__init__(f"Generation failed: {message}")
+        self.reason = message[:_MAX_MESSAGE_CHARS]
 
 
 class AnswerCutOffError(GenerationFailedError):
@@ -154,9 +180,12 @@ class DeadlineError(ProxyError):
 
 
 class ClientGoneError(ProxyError):
-    """The client closed its connection before the answer (nginx's status for this)."""
+    """The client closed its connection, or its direction of it, before the answer (nginx's status for this).
+
+    The two look the same; only the second one's client reads it.
+    """
 
     status = 499
 
     def __init__(self) -> None:
-        super().__init__("The client closed the connection")
+        super().__init__("The client ended the connection before the answer; it has to stay until that has come")

@@ -6,6 +6,8 @@ import sys
 from datetime import UTC, datetime
 from enum import StrEnum
 
+# One encoder for all lines: json.dumps builds a new one for each call that has options.
+_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
 
 
@@ -43,6 +45,6 @@ class EventFormatter(logging.Formatter):
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
         if self._form is LogFormat.JSON:
-            return json.dumps({**head, **fields}, ensure_ascii=False, default=str)
-        pairs = [f"{name}={json.dumps(value, ensure_ascii=False, default=str)}" for name, value in fields.items()]
+            return _encode({**head, **fields})
+        pairs = [f"{name}={_encode(value)}" for name, value in fields.items()]
         return " ".join([head["time"], head["level"].upper(), head["event"], *pairs])

@@ -25,10 +25,16 @@ class PromptFormat(StrEnum):
 
 
 class UpstreamState(StrEnum):
-    """How far the runtime has brought an upstream; whether it answers is for the proxy to observe."""
+    """How far the runtime has brought an upstream; whether it answers is for the proxy to observe.
+
+    `standby` is probed and proven but given no requests: the new engine of an update before the switch. `draining`
+    gets no new requests and is not probed, but finishes its own; it stays on `/status` until it is taken off the table.
+    """
 
     STARTING = "starting"
     RUNNING = "running"
+    STANDBY = "standby"
+    DRAINING = "draining"
     FAILED = "failed"
 
 
@@ -44,7 +50,7 @@ class Identity(_Frozen):
 
 
 class Serving(_Frozen):
-    """What really answers: shown by `/status`, part of every cache key later."""
+    """What really answers: shown by `/status`, part of every cache key."""
 
     model_id: str
     revision: str | None = None
@@ -98,6 +104,79 @@ class Template(_Frozen):
     special_tokens: tuple[str, ...] = ()
 
 
+class CachePolicy(StrEnum):
+    """Which answers are stored; `deterministic` are those that are greedy or seeded."""
+
+    ALL = "all"
+    DETERMINISTIC = "deterministic"
+    OFF = "off"
+
+
+class CacheScope(StrEnum):
+    """Who shares stored answers."""
+
+    SHARED = "shared"
+    KEY = "key"
+
+
+class Cache(_Frozen):
+    """The response cache; defaults are the contract's.
+
+    Args:
+        ttl_s: Seconds after which a stored answer is no longer used.
+        samples: How many different answers are kept for one sampled request and served in turn.
+        max_entries: The most requests that have stored answers in memory.
+        max_bytes: The most memory that stored answers take.
+        redis_url_file: A file beside the route table that holds the URL of a Redis server, since that can hold a
+            password; None keeps answers in memory alone.
+    """
+
+    policy: CachePolicy = CachePolicy.ALL
+    ttl_s: float = Field(default=3600, gt=0)
+    samples: int = Field(default=1, ge=1)
+    scope: CacheScope = CacheScope.SHARED
+    max_entries: int = Field(default=10_000, ge=1)
+    max_bytes: int = Field(default=268_435_456, ge=1)
+    redis_url_file: str | None = None
+
+
+class ApiKey(_Frozen):
+    """One key, by its digest.
+
+    Args:
+        id: Its name in logs, metrics and the cache.
+        digest: HMAC-SHA256 of the key under the table's salt, in lower-case hexadecimal.
+        requests_per_minute: The most requests of a minute; None is without limit.
+        max_concurrent: The most requests at once; None is without limit.
+    """
+
+    id: str = Field(min_length=1)
+    digest: str = Field(pattern="^[0-9a-f]{64}$")
+    requests_per_minute: float | None = Field(default=None, gt=0)
+    max_concurrent: int | None = Field(default=None, ge=1)
+
+
+class Keys(_Frozen):
+    """Who may use the API; without any it is open.
+
+    Args:
+        salt: Of every digest, in hexadecimal.
+        open_metrics: `GET /metrics` needs no key.
+        open_status: `GET /status` needs no key.
+    """
+
+    salt: str = Field(pattern="^([0-9a-f]{2}){16,}$")
+    keys: tuple[ApiKey, ...] = Field(min_length=1)
+    open_metrics: bool = False
+    open_status: bool = False
+
+
+class Cors(_Frozen):
+    """Which web pages may use the API from a browser; none unless it is set. `*` is every page."""
+
+    origins: tuple[str, ...] = ()
+
+
 class Limits(_Frozen):
     """What the proxy allows; defaults are the contract's.
 
@@ -106,8 +185,11 @@ class Limits(_Frozen):
         max_num_return_sequences: Upper bound of `num_return_sequences`.
         deadline_s: Seconds from the request's arrival until 504.
         header_timeout_s: Seconds in which a client has to send its request head.
-        body_timeout_s: Seconds in which a client has to send its body; 408 after that.
+        body_timeout_s: Seconds in which a client has to send its body; 408 after that. Also for how long one that takes
+            nothing of its answer is waited for.
         drain_s: Seconds that requests in flight get to finish at shutdown.
+        max_waiting: Requests that may wait: for a place at an engine, where one more is 429, and while the table holds
+            them, where one more is 503.
     """
 
     max_body_bytes: int = Field(default=2_000_000, ge=1)
@@ -116,10 +198,27 @@ class Limits(_Frozen):
     header_timeout_s: float = Field(default=10, gt=0)
     body_timeout_s: float = Field(default=30, gt=0)
     drain_s: float = Field(default=20, ge=0)
+    max_waiting: int = Field(default=1024, ge=0)
+
+
+class Hold(_Frozen):
+    """Requests that find no upstream to take them wait for one, first come first served, instead of being refused.
+
+    Meanwhile `GET /health` is 200 and `GET /` says `active`, since requests are answered: a load balancer that was
+    told otherwise would turn them away. Both end when every place is taken, or the hold lasts longer than `max_wait_s`.
+
+    Args:
+        max_wait_s: Longest wait of a request from its arrival, within its own deadline; 503 after that.
+        estimate_s: Seconds that the toolkit expects the hold to last, where it can be known; shown on `/status`
+            and told to the refused as `Retry-After`.
+    """
+
+    max_wait_s: float = Field(gt=0)
+    estimate_s: float | None = Field(default=None, ge=0)
 
 
 class RouteTable(_Frozen):
-    """Everything the proxy is told. `revision` grows by one with every change."""
+    """Everything the proxy is told. `revision` grows by one with every change; `hold` is set for an update's swap."""
 
     revision: int = Field(ge=1)
     deployment: str
@@ -128,7 +227,11 @@ class RouteTable(_Frozen):
     serving: Serving
     template: Template = Template()
     limits: Limits = Limits()
+    cache: Cache = Cache()
+    keys: Keys | None = None
+    cors: Cors = Cors()
     upstreams: tuple[Upstream, ...] = ()
+    hold: Hold | None = None
 
 
 def read_route_table(path: Path) -> RouteTable:

@@ -31,6 +31,11 @@ class RouteWatcher:
         self.reload_error: str | None = None
         self._log_template_error()
 
+    @property
+    def folder(self) -> Path:
+        """Where the table lies, and the files that it names."""
+        return self._path.parent
+
     def notify(self, on_change: Callable[[RouteTable], None]) -> None:
         """Tell this function of every new table from now on."""
         self._on_change = on_change

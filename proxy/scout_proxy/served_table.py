@@ -1,10 +1,11 @@
 """A route table as it is served: with its prompt format compiled."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scout_proxy.errors import GenerationFailedError
+from scout_proxy.prompt.control_tokens import ControlTokens
+from scout_proxy.prompt.template import PromptFormatter, TemplateError, control_tokens_of
 from scout_proxy.route_table import RouteTable, Template
-from scout_proxy.template import PromptFormatter, TemplateError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,6 +13,7 @@ class ServedTable:
     """One revision. `template_error` says why there is no formatter."""
 
     table: RouteTable
+    control_tokens: ControlTokens
     formatter: PromptFormatter | None
     template_error: str | None = None
 
@@ -30,9 +32,10 @@ class ServedTable:
 def serve_table(table: RouteTable, previous: ServedTable | None = None) -> ServedTable:
     """Compile what the table needs; a template that did not change is not compiled again."""
     if previous is not None and previous.table.template == table.template:
-        return ServedTable(table=table, formatter=previous.formatter, template_error=previous.template_error)
+        return replace(previous, table=table)
+    control_tokens = control_tokens_of(table.template)
     formatter, error = _compile(table.template)
-    return ServedTable(table=table, formatter=formatter, template_error=error)
+    return ServedTable(table=table, control_tokens=control_tokens, formatter=formatter, template_error=error)
 
 
 def _compile(template: Template) -> tuple[PromptFormatter | None, str | None]:

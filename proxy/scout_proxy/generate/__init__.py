@@ -1,0 +1,1 @@
+"""`POST /generate`: from its fields to its answer, by every way there is."""

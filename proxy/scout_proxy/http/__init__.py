@@ -1,0 +1,1 @@
+"""The connection: bounds, heads and bodies as they come and go."""

@@ -1,0 +1,1 @@
+"""The routes as FastAPI serves and describes them, but OpenAI's and TGI's own."""
