@@ -2,8 +2,8 @@
 
 import http.client
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,12 +28,37 @@ def _place(error: dict[str, Any]) -> str:
     return "/".join(str(part) for part in error.get("loc", ()) if part != "body") or "body"
 
 
-def call_api(url: str, path: str, *, body: Mapping[str, object] | None = None, timeout_s: float) -> ApiAnswer:
+@dataclass
+class ApiClient:
+    """Asks one API, with a key where it asks for one.
+
+    Args:
+        url: Base address, such as `http://127.0.0.1:2025`.
+        read_key: Returns the key; called when the API asks for one, or for another one than before.
+    """
+
+    url: str
+    read_key: Callable[[], str | None] = field(default=lambda: None)
+    _key: str | None = field(default=None, init=False, repr=False)
+
+    def ask(self, path: str, *, body: Mapping[str, object] | None = None, timeout_s: float) -> ApiAnswer:
+        """See `call_api`."""
+        answer = call_api(self.url, path, body=body, timeout_s=timeout_s, key=self._key)
+        if answer.status != http.client.UNAUTHORIZED or (key := self.read_key()) in (None, self._key):
+            return answer
+        self._key = key
+        return call_api(self.url, path, body=body, timeout_s=timeout_s, key=key)
+
+
+def call_api(
+    url: str, path: str, *, body: Mapping[str, object] | None = None, timeout_s: float, key: str | None = None
+) -> ApiAnswer:
     """GET, or POST `body` as JSON.
 
     Args:
         url: Base address, such as `http://127.0.0.1:2025`.
         timeout_s: For each wait on the socket, not for the whole.
+        key: The API key to send.
 
     Raises:
         OSError: Nobody answers there, or not in time.
@@ -45,14 +70,15 @@ def call_api(url: str, path: str, *, body: Mapping[str, object] | None = None, t
     if parts.scheme not in kinds or not parts.hostname:
         raise ValueError(f"not an http address: {url!r}")
     connection = kinds[parts.scheme](parts.hostname, parts.port, timeout=timeout_s)
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
     try:
         target = parts.path.rstrip("/") + path
         if body is None:
-            connection.request("GET", target)
+            connection.request("GET", target, headers=headers)
         else:
             # Lone surrogates cannot be UTF-8; as \\ud800 they reach the API, which names them.
             encoded = json.dumps(dict(body)).encode("ascii")
-            connection.request("POST", target, body=encoded, headers={"Content-Type": "application/json"})
+            connection.request("POST", target, body=encoded, headers=headers | {"Content-Type": "application/json"})
         response = connection.getresponse()
         return ApiAnswer(response.status, _decode(response.read()))
     finally:

@@ -4,6 +4,7 @@ They use nothing but the documented contract and the `requests` package, so that
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +12,9 @@ from typing import Any
 import requests
 
 DEFAULT_URL = "http://localhost:2025"
+KEY_VARIABLE = "SCOUT_API_KEY"
+"""The environment variable that holds an API key, for a service that needs one."""
+
 DEFAULT_PROMPT = "用 Python 编写一个计算斐波那契数列的函数"
 
 
@@ -50,7 +54,9 @@ def post_generate(url: str, payload: Mapping[str, object]) -> dict[str, Any]:
         RuntimeError: The API answered with an error; the message is its body.
         requests.RequestException: Nobody answers at `url`.
     """
-    response = requests.post(f"{url.rstrip('/')}/generate", json=dict(payload), timeout=600)
+    key = os.environ.get(KEY_VARIABLE)
+    headers = {"Authorization": f"Bearer {key}"} if key else None
+    response = requests.post(f"{url.rstrip('/')}/generate", json=dict(payload), headers=headers, timeout=600)
     if response.status_code != requests.codes.ok:
         raise RuntimeError(f"the API answered with {response.status_code}: {response.text}")
     answer: dict[str, Any] = response.json()
@@ -65,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--temperature", type=float, default=0.7, help="0 is greedy")
     parser.add_argument("--top-p", type=float, default=0.9)
     parser.add_argument("--num-sequences", type=int, default=1, help="how many answers")
-    parser.add_argument("--url", default=DEFAULT_URL, help="base address of the API")
+    parser.add_argument("--url", default=DEFAULT_URL, help=f"base address of the API; {KEY_VARIABLE} may hold its key")
     chosen = parser.parse_args(arguments)
     payload = {
         "prompt": chosen.prompt,

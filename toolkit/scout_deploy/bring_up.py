@@ -1,12 +1,15 @@
 """`up`: from a planned deployment to one that answered its first generation, or to the reason why not."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
-from scout_deploy.deployment import DeploymentSpec, DeploymentState, DeploymentStatus, Failure, differences
-from scout_deploy.errors import DeployError, DeploymentChangedError, EngineExitedError, PortInUseError
-from scout_deploy.processes import ProcessIdentity, is_alive, is_port_free, port_holder
+from scout_deploy.deployment import DeploymentSpec, DeploymentState, DeploymentStatus, Failure, Up, differences
+from scout_deploy.errors import DeployError, DeploymentChangedError, EngineExitedError
+from scout_deploy.live_change import change_live
+from scout_deploy.port_check import check_port
+from scout_deploy.processes import ProcessIdentity, is_alive
+from scout_deploy.progress import Progress, Tell, Teller
+from scout_deploy.proxy_settings import changes, service_level_settings, settings_of, started_settings
 from scout_deploy.runtimes.process_runtime import Observation, ProcessRuntime
 
 _POLL_S = 0.03
@@ -15,35 +18,19 @@ _LOG_LINES = 8
 _LIVE_STATES = (DeploymentState.STARTING, DeploymentState.READY, DeploymentState.RECOVERING)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """Something worth showing while a deployment starts.
-
-    Args:
-        phase: The phase that began, or `note` for a remark.
-        elapsed_s: Seconds since `up` began.
-    """
-
-    phase: str
-    detail: str | None
-    elapsed_s: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Up:
-    """A deployment that serves.
-
-    Args:
-        was_running: It served before, unchanged; nothing was done.
-    """
-
-    spec: DeploymentSpec
-    was_running: bool
-    elapsed_s: float
-
-
-def bring_up(runtime: ProcessRuntime, spec: DeploymentSpec, emit: Callable[[Progress], None]) -> Up:
+def bring_up(
+    runtime: ProcessRuntime,
+    spec: DeploymentSpec,
+    emit: Callable[[Progress], None],
+    *,
+    secret_files: Mapping[str, str] | None = None,
+    may_replace: bool = False,
+) -> Up:
     """Start the deployment and wait until it generated once. Ctrl-C takes back what was begun.
+
+    Args:
+        secret_files: What lies beside the route table, by name.
+        may_replace: Change a running deployment whose proxy can take over what differs; without it that is an error.
 
     Raises:
         DeploymentBusyError: Another command is changing it.
@@ -51,27 +38,31 @@ def bring_up(runtime: ProcessRuntime, spec: DeploymentSpec, emit: Callable[[Prog
         PortInUseError: Somebody else has the port.
         DeployError: The start failed; the class and exit status tell the cause. The deployment is left as `failed`.
     """
-    began = time.monotonic()
-
-    def tell(phase: str, detail: str | None = None) -> None:
-        emit(Progress(phase=phase, detail=detail, elapsed_s=time.monotonic() - began))
-
+    tell = Teller(emit)
     with runtime.changing(spec.name, "up"):
-        if (runs := _runs_already(runtime, spec, tell)) is None:
-            _check_port(runtime, spec)
+        runs = _runs_already(runtime, spec, tell)
+        is_changed = runs is not None and _change(
+            runtime, spec, tell, secret_files=secret_files or {}, may_replace=may_replace
+        )
+        if runs is None:
+            check_port(spec.host, spec.port, lambda port: _port_owner(runtime, spec.name, port))
         elif runs.state is not DeploymentState.STARTING:
             if runs.state is DeploymentState.RECOVERING:
                 tell("note", "a part of it died and is being started again; scout-deploy status shows which")
-            return Up(spec=spec, was_running=True, elapsed_s=time.monotonic() - began)
+            return _up(spec, tell, was_running=not is_changed)
         try:
             # An earlier `up` may have been ended before it was ready; its supervisor goes on.
-            supervisor = runtime.start(spec) if runs is None else runs.supervisor
+            supervisor = runtime.start(spec, secret_files) if runs is None else runs.supervisor
             _watch(runtime, spec, supervisor, tell)
         except KeyboardInterrupt:
             tell("note", "interrupted: taking the deployment down again")
             _take_back(runtime, spec.name)
             raise
-    return Up(spec=spec, was_running=False, elapsed_s=time.monotonic() - began)
+    return _up(spec, tell, was_running=False)
+
+
+def _up(spec: DeploymentSpec, tell: Teller, *, was_running: bool) -> Up:
+    return Up(name=spec.name, profile=spec.profile, url=spec.url, was_running=was_running, elapsed_s=tell.elapsed_s)
 
 
 def _take_back(runtime: ProcessRuntime, name: str) -> None:
@@ -84,29 +75,58 @@ def _take_back(runtime: ProcessRuntime, name: str) -> None:
         return
 
 
-def _runs_already(
-    runtime: ProcessRuntime, spec: DeploymentSpec, tell: Callable[[str, str], None]
-) -> DeploymentStatus | None:
+def _runs_already(runtime: ProcessRuntime, spec: DeploymentSpec, tell: Tell) -> DeploymentStatus | None:
     """Return the status of a deployment that runs or starts as it should; clear away what is left of one that does not.
 
     Raises:
-        DeploymentChangedError: It runs with other settings.
+        DeploymentChangedError: It runs with settings that something has to be started again for.
     """
     if not runtime.store(spec.name).exists():
         return None
     seen = runtime.observe(spec.name)
     if seen.supervised and seen.status is not None and seen.status.state in _LIVE_STATES:
-        if changed := differences(seen.spec.settings, spec.settings):
+        if started := differences(_started(seen.spec), _started(spec)):
             raise DeploymentChangedError(
                 f"deployment '{spec.name}' runs already, with other settings:",
                 next_step=f"scout-deploy down {spec.name}, then up again",
-                evidence=changed,
+                evidence=(*started, *changes(settings_of(seen.spec.routes), settings_of(spec.routes))),
             )
         return seen.status
     if (reason := _leftover(seen)) is not None:
         tell("note", reason)
     runtime.stop(spec.name)
     return None
+
+
+def _started(spec: DeploymentSpec) -> dict[str, str]:
+    """Return what a process would have to be started again for."""
+    started = started_settings(spec.settings)
+    return {key: value for key, value in started.items() if key not in service_level_settings(started)}
+
+
+def _change(
+    runtime: ProcessRuntime, spec: DeploymentSpec, tell: Tell, *, secret_files: Mapping[str, str], may_replace: bool
+) -> bool:
+    """Let the proxy take over what differs, if something does.
+
+    Raises:
+        DeploymentChangedError: Something does, and may not be changed.
+    """
+    store = runtime.store(spec.name)
+    declared = store.read_spec()
+    differing = (
+        *differences(service_level_settings(declared.settings), service_level_settings(spec.settings)),
+        *changes(settings_of(declared.routes), settings_of(spec.routes)),
+    )
+    if differing and not may_replace:
+        raise DeploymentChangedError(
+            f"deployment '{spec.name}' runs already, with other settings:",
+            next_step="the same command with --replace applies them at once; nothing is started again",
+            evidence=differing,
+        )
+    if differing:
+        change_live(store, spec, secret_files, tell)
+    return bool(differing)
 
 
 def _leftover(seen: Observation) -> str | None:
@@ -117,22 +137,9 @@ def _leftover(seen: Observation) -> str | None:
     return "it was not taken down, and is not running; starting again"
 
 
-def _check_port(runtime: ProcessRuntime, spec: DeploymentSpec) -> None:
-    try:
-        if is_port_free(spec.host, spec.port):
-            return
-    except OSError as exc:
-        raise DeployError(
-            f"cannot listen on {spec.host} port {spec.port}: {exc.strerror or exc}",
-            next_step="choose an address of this machine with --set proxy.host=..., or another port with --port",
-        ) from exc
-    next_step = "stop that program, or choose another port: scout-deploy up --port PORT"
-    for name in runtime.names():
-        if name != spec.name and _port_of(runtime, name) == spec.port:
-            next_step = f"scout-deploy down {name}, or choose another port: scout-deploy up --port PORT"
-            break
-    holder = port_holder(spec.port) or "a process that this user may not see"
-    raise PortInUseError(f"port {spec.port} is taken by {holder}", next_step=next_step)
+def _port_owner(runtime: ProcessRuntime, name: str, port: int) -> str | None:
+    others = (one for one in runtime.names() if one != name)
+    return next((one for one in others if _port_of(runtime, one) == port), None)
 
 
 def _port_of(runtime: ProcessRuntime, name: str) -> int | None:
@@ -147,7 +154,7 @@ def _watch(
     runtime: ProcessRuntime,
     spec: DeploymentSpec,
     supervisor: ProcessIdentity | None,
-    tell: Callable[[str, str | None], None],
+    tell: Tell,
 ) -> None:
     store = runtime.store(spec.name)
     shown = 0

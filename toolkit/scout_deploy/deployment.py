@@ -1,6 +1,8 @@
 """A deployment, as declared (what is to run) and as observed (what the supervisor sees). Pure data."""
 
 import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -53,8 +55,7 @@ class DeploymentSpec(_Frozen):
     @property
     def url(self) -> str:
         """Where a client on this machine reaches the API."""
-        host = _reachable(self.host)
-        return f"http://{host}:{self.port}"
+        return reachable_url(self.host, self.port)
 
 
 class DeploymentState(StrEnum):
@@ -132,6 +133,26 @@ class DeploymentStatus(_Frozen):
     processes: tuple[ProcessStatus, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Up:
+    """A deployment that serves.
+
+    Args:
+        was_running: It served before, unchanged; nothing was done.
+    """
+
+    name: str
+    profile: str
+    url: str
+    was_running: bool
+    elapsed_s: float
+
+
+def reachable_url(host: str, port: int) -> str:
+    """Return where a client on the same machine reaches what listens there; an open address is reached by loopback."""
+    return f"http://{_reachable(host)}:{port}"
+
+
 def _reachable(host: str) -> str:
     try:
         address = ipaddress.ip_address(host)
@@ -146,11 +167,13 @@ def _reachable(host: str) -> str:
     return f"[{address}]" if isinstance(address, ipaddress.IPv6Address) else str(address)
 
 
-def differences(old: dict[str, str], new: dict[str, str]) -> tuple[str, ...]:
+def changed_keys(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the keys whose values differ between two flattened profiles."""
+    return tuple(key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key))
+
+
+def differences(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:
     """Say what changed between two flattened profiles, one line for each key."""
-    lines = []
-    for key in sorted(old.keys() | new.keys()):
-        before, after = old.get(key), new.get(key)
-        if before != after:
-            lines.append(f"{key}: {before or '(not set)'} -> {after or '(not set)'}")
-    return tuple(lines)
+    return tuple(
+        f"{key}: {old.get(key) or '(not set)'} -> {new.get(key) or '(not set)'}" for key in changed_keys(old, new)
+    )

@@ -3,14 +3,20 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from scout_deploy.deployment import DeploymentSpec, DeploymentStatus
-from scout_deploy.errors import DeploymentNotFoundError, StateError
+from scout_deploy.errors import DeployError, DeploymentNotFoundError, StateError
 from scout_deploy.file_lock import FileLock
+from scout_deploy.proxy_secrets import OPERATOR_KEY_FILE, REDIS_FILE_PREFIX, KeptSecrets, secret_files
+from scout_proxy.route_table import RouteTable
+
+# In the environment of every process of a deployment; its value is the folder.
+MARK_VARIABLE = "SCOUT_DEPLOYMENT_FOLDER"
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,14 @@ class DeploymentStore:
                 next_step=f"scout-deploy down {self.name}",
             ) from exc
 
+    @property
+    def declared_at_ns(self) -> int | None:
+        """When it was declared last, in a number that grows; None where nothing is."""
+        try:
+            return self._spec.stat().st_mtime_ns
+        except OSError:
+            return None
+
     def write_status(self, status: DeploymentStatus) -> None:
         """Say what was seen.
 
@@ -123,6 +137,41 @@ class DeploymentStore:
         except OSError as exc:
             raise unusable(self._status, exc) from exc
 
+    def write_secrets(self, files: Mapping[str, str]) -> None:
+        """Put these files beside the route table.
+
+        Raises:
+            StateError: One of them cannot be written.
+        """
+        for name, content in files.items():
+            self._write(self.folder / name, content)
+
+    def operator_key(self) -> str | None:
+        """Return the key that the toolkit asks the API with; None where the API asks for none."""
+        return self._read_secret(OPERATOR_KEY_FILE)
+
+    def kept_secrets(self) -> KeptSecrets:
+        """Return what the deployment has of secrets; nothing where it is not there, or cannot be read."""
+        try:
+            table = self.read_spec().routes
+        except DeployError:
+            return KeptSecrets()
+        found = {name: self._read_secret(name) for name in secret_files(table)}
+        return KeptSecrets(table=table, files={name: text for name, text in found.items() if text is not None})
+
+    def forget_other_secrets(self, table: RouteTable) -> None:
+        """Remove the secret files that this table does not name."""
+        for prefix in (OPERATOR_KEY_FILE, REDIS_FILE_PREFIX):
+            for path in self.folder.glob(f"{prefix}*"):
+                if path.name not in secret_files(table):
+                    path.unlink(missing_ok=True)
+
+    def _read_secret(self, name: str) -> str | None:
+        try:
+            return (self.folder / name).read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return None
+
     @property
     def _spec(self) -> Path:
         return self.folder / "deployment.json"
@@ -134,6 +183,8 @@ class DeploymentStore:
     def _write(self, path: Path, text: str) -> None:
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         try:
+            # The folder is private already; a copy of the file should be too.
+            temporary.touch(mode=0o600)
             temporary.write_text(text, encoding="utf-8")
             temporary.replace(path)
         except OSError as exc:

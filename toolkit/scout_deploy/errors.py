@@ -2,6 +2,8 @@
 
     DeployError (1)
     ├── ProfileError (2)             a profile, or a value given with --set, is not usable
+    ├── DockerUnavailableError (3)   no Docker daemon answers, or this user may not use it
+    ├── ImageError (4)               an image cannot be pulled or built
     ├── GpuUnavailableError (5)      the profile wants GPUs that this machine does not have
     ├── PortInUseError (6)           somebody else listens on the port
     ├── EngineExitedError (7)        the engine died before it could serve
@@ -12,10 +14,15 @@
     ├── DeploymentBusyError (12)     another command is changing this deployment
     ├── DeploymentChangedError (13)  it runs already, with another profile
     ├── ExtraMissingError (14)       a part of the product that is not installed
-    └── RequestFailedError (15)      the API answered with an error, or not at all
+    ├── RequestFailedError (15)      the API answered with an error, or not at all
+    ├── WeightsError (16)            the model's weights cannot be had, or not all of them
+    ├── NameConflictError (17)       somebody else's container, network or volume has the name
+    ├── ReplaceFailedError (18)      the new engines did not work; the old ones serve again
+    ├── ServiceLevelMissedError (19) the service level was not held at the rate that was asked for
+    └── LockDifferenceError (21)     what would run is not what the profile's lock says
 
-2 is also the command line's own status for a wrong option: both mean "your input is wrong". 3 and 4 are kept for
-Docker. 130 is Ctrl-C. The command line catches `DeployError` in one place; anything else is a bug and is shown whole.
+2 is also the command line's own status for a wrong option: both mean "your input is wrong". 130 is Ctrl-C. The command
+line catches `DeployError` in one place; anything else is a bug and is shown whole.
 """
 
 
@@ -41,6 +48,26 @@ class ProfileError(DeployError):
     """A profile, or a value given with `--set`, is not usable."""
 
     exit_code = 2
+
+
+class DockerUnavailableError(DeployError):
+    """No Docker daemon answers, or this user may not use it.
+
+    Args:
+        is_absent: There is no socket at all, as on a machine without Docker.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, *, next_step: str | None = None, is_absent: bool = False) -> None:
+        super().__init__(message, next_step=next_step)
+        self.is_absent = is_absent
+
+
+class ImageError(DeployError):
+    """An image cannot be pulled or built."""
+
+    exit_code = 4
 
 
 class GpuUnavailableError(DeployError):
@@ -107,3 +134,33 @@ class RequestFailedError(DeployError):
     """The API answered with an error, or not at all."""
 
     exit_code = 15
+
+
+class WeightsError(DeployError):
+    """The model's weights cannot be had, or not all of them."""
+
+    exit_code = 16
+
+
+class NameConflictError(DeployError):
+    """Somebody else's container, network or volume has the name; it is never touched."""
+
+    exit_code = 17
+
+
+class ReplaceFailedError(DeployError):
+    """The new engines did not work; the old ones serve again."""
+
+    exit_code = 18
+
+
+class ServiceLevelMissedError(DeployError):
+    """The service level was not held at the rate that was asked for."""
+
+    exit_code = 19
+
+
+class LockDifferenceError(DeployError):
+    """What would run is not what the profile's lock says."""
+
+    exit_code = 21

@@ -1,15 +1,18 @@
 """From a profile to a deployment: what exactly will run. Pure; what cannot work is refused here."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from scout_deploy.deployment import PORT_PLACEHOLDER, DeploymentSpec, ProcessSpec
-from scout_deploy.errors import DeployError, GpuUnavailableError, ProfileError
+from scout_deploy.errors import ProfileError
 from scout_deploy.gguf.facts import GgufFacts
 from scout_deploy.profile.profile import Profile
-from scout_deploy.profile.proxy import Cache, Queue
-from scout_proxy.route_table import Limits, PromptFormat, RouteTable, Serving, Template
+from scout_deploy.profile.settings import flatten_settings
+from scout_deploy.proxy_options import proxy_options
+from scout_deploy.proxy_secrets import ProxySecrets
+from scout_deploy.proxy_settings import proxy_settings
+from scout_proxy.route_table import PromptFormat, RouteTable, Serving, Template
 
 DEFAULT_SLOTS = 8
 _DEMONSTRATION_CONTEXT = 4096
@@ -26,6 +29,7 @@ class Target:
         routes: The file of the route table.
         start_timeout_s: Instead of the profile's.
         version: The product's, so that an upgrade is seen as a change.
+        secrets: What the profile's keys and variables hold.
     """
 
     name: str
@@ -34,41 +38,7 @@ class Target:
     routes: Path
     version: str
     start_timeout_s: float | None = None
-
-
-def refuse_foreign_hardware(profile: Profile, profile_name: str, gpus: tuple[str, ...]) -> None:
-    """Refuse a profile whose engine cannot run on this machine, before anything is read or started.
-
-    Args:
-        gpus: What the machine has, in words.
-
-    Raises:
-        GpuUnavailableError: It wants GPUs and there are none.
-        DeployError: Its engine runs in containers, which this version does not start.
-    """
-    if profile.engine.kind != "tgi":
-        return
-    try_embedded = "scout-deploy up --profile embedded serves the same API on the CPU, with the demonstration model"
-    hardware = profile.hardware
-    if not gpus and not hardware.cpu_only:
-        wanted = " ".join(
-            part
-            for part in (
-                f"{hardware.gpu_count or len(hardware.gpu_ids or ()) or ''}",
-                hardware.gpu_kind or "GPU",
-                f"with {hardware.gpu_memory_gb:g} GB" if hardware.gpu_memory_gb else "",
-            )
-            if part
-        )
-        raise GpuUnavailableError(
-            f"profile '{profile_name}' is for {wanted}; this machine has no GPU with a loaded driver",
-            next_step=try_embedded,
-        )
-    raise DeployError(
-        f"profile '{profile_name}' runs engine 'tgi' in containers; this version of scout-deploy starts only the "
-        "embedded engine",
-        next_step=try_embedded,
-    )
+    secrets: ProxySecrets = field(default=ProxySecrets(), repr=False)
 
 
 def plan_embedded(profile: Profile, target: Target, model_file: Path, facts: GgufFacts) -> DeploymentSpec:
@@ -87,9 +57,7 @@ def plan_embedded(profile: Profile, target: Target, model_file: Path, facts: Ggu
         )
     identity = profile.identity()
     model_id = profile.model.id or facts.name or model_file.stem
-    context = profile.engine.context_length or min(
-        facts.context_length or _DEMONSTRATION_CONTEXT, _DEMONSTRATION_CONTEXT
-    )
+    context = profile.engine.context_length or default_context(facts)
     routes = RouteTable(
         revision=1,
         deployment=target.name,
@@ -111,20 +79,22 @@ def plan_embedded(profile: Profile, target: Target, model_file: Path, facts: Ggu
             eos_token=facts.eos_token or "",
             special_tokens=facts.special_tokens,
         ),
-        limits=Limits.model_validate(profile.proxy.limits.model_dump()),
     )
     proxy = profile.proxy
     return DeploymentSpec(
         name=target.name,
         profile=target.profile_name,
-        settings=_settings(profile, target.version),
+        settings=flatten_settings(profile, target.version),
         engine_kind="embedded",
         host=proxy.host,
         port=proxy.port,
         proxy=ProcessSpec(
             role="proxy",
             argv=_module(
-                target, "scout_proxy", "--routes", target.routes, "--host", proxy.host, "--port", PORT_PLACEHOLDER
+                target,
+                "scout_proxy",
+                *("--routes", target.routes, "--host", proxy.host, "--port", PORT_PLACEHOLDER),
+                *proxy_options(proxy),
             ),
         ),
         engine=ProcessSpec(
@@ -132,27 +102,18 @@ def plan_embedded(profile: Profile, target: Target, model_file: Path, facts: Ggu
             argv=_module(target, "scout_engine", *_engine_options(profile, model_file, model_id, context)),
             environment=dict(profile.engine.environment),
         ),
-        routes=routes,
+        routes=proxy_settings(profile, target.secrets).on(routes),
         start_timeout_s=target.start_timeout_s or profile.startup.timeout_s,
     )
 
 
-def ignored_settings(profile: Profile) -> tuple[str, ...]:
-    """Name the settings that this version accepts and does not act on yet, one remark for each section."""
-    sections = (
-        ("proxy/cache", profile.proxy.cache == Cache(), "every answer is generated"),
-        ("proxy/queue", profile.proxy.queue == Queue(), "requests beyond the engine's limit are answered with 429"),
-    )
-    return tuple(
-        f"{name} has no effect in this version: {effect}" for name, is_default, effect in sections if not is_default
-    )
+def default_context(facts: GgufFacts) -> int:
+    """Return the tokens of one sequence where the profile does not say them."""
+    return min(facts.context_length or _DEMONSTRATION_CONTEXT, _DEMONSTRATION_CONTEXT)
 
 
 def _refused(profile: Profile, facts: GgufFacts) -> Iterator[str]:
-    keys, context = profile.proxy.keys, profile.engine.context_length
-    if keys.file is not None or keys.variable is not None:
-        # To ignore them would open an API whose owner believes it closed.
-        yield "proxy/keys: this version has no API keys; leave them out and keep proxy/host on loopback"
+    context = profile.engine.context_length
     if profile.replicas != 1:
         yield f"replicas: got {profile.replicas}; the embedded engine runs once on a machine"
     if context is not None and facts.context_length is not None and context > facts.context_length:
@@ -179,17 +140,3 @@ def _engine_options(profile: Profile, model_file: Path, model_id: str, context: 
         *("--payload-limit", profile.proxy.limits.max_body_bytes * 6 + 65_536),
         *(part for option, value in optional.items() if value is not None for part in (option, value)),
     )
-
-
-def _settings(profile: Profile, version: str) -> dict[str, str]:
-    flat = {"scout-deploy/version": version}
-
-    def add(prefix: str, value: object) -> None:
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                add(f"{prefix}/{key}" if prefix else key, inner)
-        elif value is not None:
-            flat[prefix] = str(value)
-
-    add("", profile.model_dump(mode="json", exclude={"description"}))
-    return flat

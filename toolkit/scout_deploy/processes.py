@@ -53,6 +53,11 @@ def resident_bytes(identity: ProcessIdentity) -> int | None:
     return None
 
 
+def available_bytes() -> int:
+    """Return the memory of this machine that new processes can have."""
+    return int(psutil.virtual_memory().available)
+
+
 def marked_processes(variable: str, value: str) -> tuple[ProcessIdentity, ...]:
     """Find this user's processes that were started with this environment variable, our own line of parents left out.
 

@@ -1,5 +1,6 @@
 """How long earlier starts took on this machine; what an estimate is made of."""
 
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,8 @@ class StartHistory:
             temporary.write_text(json.dumps(newest, indent=2), encoding="utf-8")
             temporary.replace(self.path)
         except OSError:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
 
     def _read(self) -> dict[str, float]:
         try:

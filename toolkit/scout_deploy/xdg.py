@@ -31,6 +31,11 @@ class UserDirectories:
         """What failed attempts left; kept after `down`, the newest few for each deployment."""
         return self.state / "evidence"
 
+    @property
+    def benchmarks(self) -> Path:
+        """What was measured; kept after `down`, so that a later version can be held against it."""
+        return self.state / "benchmarks"
+
 
 def user_directories(environment: Mapping[str, str]) -> UserDirectories:
     """Resolve the directories; as the specification says, a relative value in the environment is ignored.
@@ -39,11 +44,24 @@ def user_directories(environment: Mapping[str, str]) -> UserDirectories:
         StateError: One of them would lie in the home directory, and this user has none.
     """
 
-    def base(variable: str, default: str) -> Path:
-        value = Path(environment.get(variable, ""))
-        return (value if value.is_absolute() else _home(environment) / default) / PRODUCT
+    return UserDirectories(
+        state=_base(environment, "XDG_STATE_HOME", ".local/state"),
+        config=_base(environment, "XDG_CONFIG_HOME", ".config"),
+    )
 
-    return UserDirectories(state=base("XDG_STATE_HOME", ".local/state"), config=base("XDG_CONFIG_HOME", ".config"))
+
+def cache_directory(environment: Mapping[str, str]) -> Path:
+    """Return the folder for what can be asked for again; it is not created here.
+
+    Raises:
+        StateError: It would lie in the home directory, and this user has none.
+    """
+    return _base(environment, "XDG_CACHE_HOME", ".cache")
+
+
+def _base(environment: Mapping[str, str], variable: str, default: str) -> Path:
+    value = Path(environment.get(variable, ""))
+    return (value if value.is_absolute() else _home(environment) / default) / PRODUCT
 
 
 def _home(environment: Mapping[str, str]) -> Path:

@@ -2,7 +2,8 @@
 
 import os
 
-from scout_deploy.errors import DeploymentNotFoundError
+from scout_deploy.runtimes.container_runtime import ContainerRuntime
+from scout_deploy.runtimes.docker_engine import DockerEngine
 from scout_deploy.runtimes.process_runtime import ProcessRuntime
 from scout_deploy.xdg import user_directories
 
@@ -17,19 +18,10 @@ def process_runtime() -> ProcessRuntime:
     return ProcessRuntime(user_directories(os.environ))
 
 
-def choose_deployment(runtime: ProcessRuntime, name: str | None) -> str:
-    """Return the deployment that is meant: the named one, or the only one.
+def container_runtime() -> ContainerRuntime:
+    """Return the runtime over the Docker daemon that this user's environment names.
 
     Raises:
-        DeploymentNotFoundError: It is not there, or there are several and none was named.
+        DockerUnavailableError: None answers, or this user may not use it.
     """
-    names = runtime.names()
-    if name in names:
-        return str(name)
-    if name is None and len(names) == 1:
-        return names[0]
-    if not names:
-        what = "no deployment is running" if name is None else f"no deployment is named '{name}'; none is running"
-        raise DeploymentNotFoundError(what, next_step="scout-deploy up")
-    what = "there are several deployments" if name is None else f"no deployment is named '{name}'"
-    raise DeploymentNotFoundError(f"{what}: {', '.join(names)}", next_step="name one of them")
+    return ContainerRuntime(DockerEngine.connect(os.environ), user_directories(os.environ))

@@ -6,12 +6,17 @@ from typing import Annotated
 
 import typer
 
-from scout_deploy.api_client import ApiAnswer, call_api
-from scout_deploy.cli.context import MAX_TIMEOUT_S, choose_deployment, process_runtime
+from scout_deploy.api_client import ApiAnswer, ApiClient
+from scout_deploy.cli.api_target import DEFAULT_URL, KEY_VARIABLE, target_at, target_of
+from scout_deploy.cli.context import MAX_TIMEOUT_S
+from scout_deploy.cli.deployments import deployments
 from scout_deploy.cli.output import Output
-from scout_deploy.errors import DeploymentNotFoundError, RequestFailedError
+from scout_deploy.errors import RequestFailedError
 
-_DEFAULT_URL = "http://127.0.0.1:2025"
+_HINTS = {
+    int(http.client.SERVICE_UNAVAILABLE): "scout-deploy status",
+    int(http.client.UNAUTHORIZED): f"set {KEY_VARIABLE} to an API key of that service",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +28,11 @@ def generate(
     prompt: Annotated[str, typer.Argument(help="What to answer.")],
     *,
     url: Annotated[
-        str | None, typer.Option(help="Base address of the API; without it the running deployment's.")
+        str | None,
+        typer.Option(
+            help="Base address of the API; without it the running deployment's. Its key, where it needs one, is read "
+            f"from the environment variable {KEY_VARIABLE}."
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="The deployment to ask, where there are several.")] = None,
     max_length: Annotated[int | None, typer.Option(help="The most tokens to generate.")] = None,
@@ -36,7 +45,7 @@ def generate(
 ) -> None:
     """Ask the API to generate, and print the answer."""
     output = Output(as_json=as_json)
-    base = url or _deployment_url(name)
+    client = _deployment_client(name) if url is None else target_at(url).client()
     fields = {
         "max_length": max_length,
         "temperature": temperature,
@@ -45,8 +54,8 @@ def generate(
         "num_return_sequences": num_sequences,
     }
     body = {"prompt": prompt, **{key: value for key, value in fields.items() if value is not None}}
-    answer = _call(base, body, timeout)
-    texts = _texts(base, answer)
+    answer = _call(client, body, timeout)
+    texts = _texts(client.url, answer)
     output.document(answer.body)
     for number, text in enumerate(texts):
         if number:
@@ -54,19 +63,17 @@ def generate(
         output.line(text)
 
 
-def _deployment_url(name: str | None) -> str:
-    runtime = process_runtime()
-    try:
-        return runtime.observe(choose_deployment(runtime, name)).spec.url
-    except DeploymentNotFoundError:
-        if name is not None or runtime.names():
-            raise
-        return _DEFAULT_URL
+def _deployment_client(name: str | None) -> ApiClient:
+    every = deployments()
+    if name is None and not every.names():
+        return target_at(DEFAULT_URL).client()
+    return target_of(every, every.choose(name, usage="generate PROMPT --name NAME")).client()
 
 
-def _call(url: str, body: Mapping[str, object], timeout_s: float) -> ApiAnswer:
+def _call(client: ApiClient, body: Mapping[str, object], timeout_s: float) -> ApiAnswer:
+    url = client.url
     try:
-        return call_api(url, "/generate", body=body, timeout_s=timeout_s)
+        return client.ask("/generate", body=body, timeout_s=timeout_s)
     except (OSError, http.client.HTTPException) as exc:
         raise RequestFailedError(
             f"no answer from {url}: {str(exc) or type(exc).__name__}",
@@ -78,7 +85,7 @@ def _call(url: str, body: Mapping[str, object], timeout_s: float) -> ApiAnswer:
 
 def _texts(url: str, answer: ApiAnswer) -> list[str]:
     if answer.status != http.client.OK:
-        hint = "scout-deploy status" if answer.status == http.client.SERVICE_UNAVAILABLE else None
+        hint = _HINTS.get(answer.status)
         raise RequestFailedError(f"{url} answered with {answer.status}: {answer.detail}", next_step=hint)
     match answer.body:
         case {"generated_texts": list() as texts}:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 from rich.console import Console
 
+# A pipe has no width of its own, and a table that is folded there cannot be searched.
+_PIPE_WIDTH = 200
+
 
 class Output:
     """What commands print with.
@@ -17,7 +20,10 @@ class Output:
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
         # Rich drops colour and movement by itself where the output is no terminal; wrapping must not break pipes.
-        self.console = Console(highlight=False, soft_wrap=True)
+        # What engines and registries say is shown as it is: `:x:` and `[b]` are text.
+        self.console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+        if not self.console.is_terminal:
+            self.console.width = _PIPE_WIDTH
 
     @property
     def is_live(self) -> bool:

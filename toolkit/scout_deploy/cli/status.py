@@ -2,17 +2,25 @@
 
 import http.client
 import time
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from scout_deploy.api_client import call_api
-from scout_deploy.cli.context import choose_deployment, process_runtime
+from scout_deploy.api_client import ApiClient
+from scout_deploy.cli.container_status import look_at_containers, show_containers
+from scout_deploy.cli.deployments import Deployments, deployments
+from scout_deploy.cli.durations import duration
+from scout_deploy.cli.locking import lock_of, settings_drift
 from scout_deploy.cli.output import Output
+from scout_deploy.cli.shared_cache import show_trouble
 from scout_deploy.deployment import DeploymentState, ProcessStatus
-from scout_deploy.errors import StateError
+from scout_deploy.embedded_plan import memory_of_command
+from scout_deploy.errors import DeploymentNotFoundError, StateError
+from scout_deploy.fit.embedded_memory import EmbeddedMemory
 from scout_deploy.processes import is_alive, resident_bytes
+from scout_deploy.runtimes.docker_errors import DaemonRefusedError
 from scout_deploy.runtimes.process_runtime import Observation, ProcessRuntime
 
 _PROXY_TIMEOUT_S = 2.0
@@ -31,32 +39,53 @@ def status(
 ) -> None:
     """Show what runs, since when, and what went wrong."""
     output = Output(as_json=as_json)
-    runtime = process_runtime()
-    names = runtime.names() if name is None else (choose_deployment(runtime, name),)
-    if not names:
+    every = deployments()
+    if every.docker_problem is not None:
+        output.line(f"note: {every.docker_problem.message}", style="yellow")
+    documents = (
+        [_one(output, every, every.choose(name, usage="status NAME"))]
+        if name is not None
+        else list(_all(output, every))
+    )
+    if not documents:
         output.line("Nothing is running.")
-    documents: list[dict[str, object]] = []
-    for one in names:
-        try:
-            seen = runtime.observe(one)
-        except StateError as error:
-            if name is not None:
-                raise
-            # It must not hide the others.
-            documents.append({"name": one, "state": "unreadable", "problem": error.message})
-            output.line(f"{one}: unreadable", style="bold red")
-            output.line(f"  cause     {error.message}")
-            output.line(f"  next      {error.next_step}")
-            continue
-        answer = _ask_proxy(seen)
-        documents.append(_document(runtime, seen, answer))
-        _show(output, seen, answer)
     output.document({"deployments": documents})
 
 
-def _ask_proxy(seen: Observation) -> dict[str, Any] | None:
+def _all(output: Output, every: Deployments) -> Iterator[dict[str, object]]:
+    """Show each; one that cannot be looked at must not hide the others, and one that went meanwhile is no trouble."""
+    for name in every.names():
+        try:
+            yield _one(output, every, name)
+        except DeploymentNotFoundError:
+            continue
+        except (StateError, DaemonRefusedError) as error:
+            output.line(f"{name}: unreadable", style="bold red")
+            output.line(f"  cause     {error.message}")
+            output.line(f"  next      {error.next_step}")
+            yield {"name": name, "state": "unreadable", "problem": error.message}
+
+
+def _one(output: Output, every: Deployments, name: str) -> dict[str, object]:
+    containers = every.of_containers(name)
+    if containers is None:
+        return _processes(output, every.processes, name)
+    found = look_at_containers(containers, name)
+    show_containers(output, found)
+    return found.document()
+
+
+def _processes(output: Output, runtime: ProcessRuntime, name: str) -> dict[str, object]:
+    seen = runtime.observe(name)
+    answer = _ask_proxy(runtime, seen)
+    _show(output, seen, answer)
+    return _document(runtime, seen, answer)
+
+
+def _ask_proxy(runtime: ProcessRuntime, seen: Observation) -> dict[str, Any] | None:
+    client = ApiClient(seen.spec.url, runtime.store(seen.spec.name).operator_key)
     try:
-        answer = call_api(seen.spec.url, "/status", timeout_s=_PROXY_TIMEOUT_S)
+        answer = client.ask("/status", timeout_s=_PROXY_TIMEOUT_S)
     except (OSError, http.client.HTTPException):
         return None
     return answer.body if answer.status == http.client.OK and isinstance(answer.body, dict) else None
@@ -79,7 +108,9 @@ def _document(runtime: ProcessRuntime, seen: Observation, answer: dict[str, Any]
         "state": state_of(seen),
         "supervised": seen.supervised,
         "status": None if seen.status is None else seen.status.model_dump(mode="json"),
+        "drift": list(_drift(seen)),
         "proxy": answer,
+        "memory": _memory_document(seen),
         "logs": str(runtime.store(seen.spec.name).log("engine").parent),
     }
 
@@ -94,6 +125,7 @@ def _show(output: Output, seen: Observation, answer: dict[str, Any] | None) -> N
     if answer is not None and (serving := answer.get("serving")):
         facts = [serving.get(key) for key in ("model_id", "quantization", "engine", "engine_version")]
         output.line(f"  serving   {' · '.join(str(fact) for fact in facts if fact)}")
+    show_trouble(output, answer)
     if last is not None and last.phases and last.state in {DeploymentState.STARTING, DeploymentState.RECOVERING}:
         phase = last.phases[-1]
         output.line(f"  phase     {phase.name}" + (f"  {phase.detail}" if phase.detail else ""))
@@ -103,10 +135,44 @@ def _show(output: Output, seen: Observation, answer: dict[str, Any] | None) -> N
             output.line(f"            {line}", style="dim")
         if last.failure.next_step:
             output.line(f"  next      {last.failure.next_step}")
+    for number, line in enumerate(_drift(seen)):
+        output.line(f"  {'' if number else 'drift':<9} {line}", style="yellow")
     if state in {"unsupervised", "stopped"}:
         output.line(f"  next      scout-deploy up, which starts it again, or scout-deploy down {spec.name}")
     if last is not None and not output.as_json:
         output.console.print(_process_table(last.processes))
+        _show_memory(output, seen)
+
+
+def _show_memory(output: Output, seen: Observation) -> None:
+    measured, predicted = _engine_memory(seen)
+    if measured is not None and predicted is not None:
+        output.line(
+            f"  memory    engine: {measured / _MEBIBYTE:.0f} MiB resident, {predicted.started / _MEBIBYTE:.0f} MiB "
+            f"predicted, up to {predicted.most / _MEBIBYTE:.0f} MiB once long prompts come"
+        )
+
+
+def _engine_memory(seen: Observation) -> tuple[int | None, EmbeddedMemory | None]:
+    """Return what the engine has, and what was predicted of it; None where that cannot be told."""
+    processes = () if seen.status is None else seen.status.processes
+    identity = next((one.identity for one in processes if one.role == "engine"), None)
+    measured = None if identity is None else resident_bytes(identity)
+    return measured, memory_of_command(seen.spec.engine.argv)
+
+
+def _memory_document(seen: Observation) -> dict[str, int | None]:
+    measured, predicted = _engine_memory(seen)
+    return {
+        "engine_resident_bytes": measured,
+        "engine_predicted_bytes": None if predicted is None else predicted.started,
+        "engine_most_bytes": None if predicted is None else predicted.most,
+    }
+
+
+def _drift(seen: Observation) -> tuple[str, ...]:
+    """Say how what runs differs from its profile's lock, where there is one."""
+    return settings_drift(lock_of(seen.spec.profile), seen.spec.settings)
 
 
 def _process_table(processes: tuple[ProcessStatus, ...]) -> Table:
@@ -121,20 +187,9 @@ def _process_table(processes: tuple[ProcessStatus, ...]) -> Table:
         table.add_row(
             f"  {process.role}",
             "-" if identity is None else str(identity.pid),
-            "-" if identity is None else _duration(time.time() - identity.created_s),
+            "-" if identity is None else duration(time.time() - identity.created_s),
             "-" if memory is None else f"{memory / _MEBIBYTE:.0f} MiB",
             str(process.restarts),
             "-" if process.last_exit is None else f"status {process.last_exit.code}",
         )
     return table
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,29 +1,35 @@
 """`scout-deploy up`."""
 
-import contextlib
 import os
-import re
-import signal
 import sys
-from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from scout_deploy.bring_up import Up, bring_up
+from scout_deploy.bring_up import bring_up
 from scout_deploy.cli.context import DEFAULT_DEPLOYMENT, MAX_TIMEOUT_S, process_runtime
+from scout_deploy.cli.deployments import deployments
 from scout_deploy.cli.invocation import command_name
+from scout_deploy.cli.locking import pins_of
 from scout_deploy.cli.output import Output
+from scout_deploy.cli.plan_view import show_plan
 from scout_deploy.cli.start_view import StartView
-from scout_deploy.deployment import DeploymentSpec
-from scout_deploy.errors import ProfileError
+from scout_deploy.cli.termination import ended_like_ctrl_c
+from scout_deploy.cli.wish import read_wish
+from scout_deploy.container_draft import Wish
+from scout_deploy.containers.deployment import ContainerDeployment
+from scout_deploy.deployment import DeploymentSpec, Up
+from scout_deploy.errors import DeploymentChangedError
 from scout_deploy.gguf.facts import read_gguf
-from scout_deploy.machine import visible_gpus
 from scout_deploy.model_file import locate_model_file, require_embedded_engine
-from scout_deploy.plan import Target, ignored_settings, plan_embedded, refuse_foreign_hardware
-from scout_deploy.profile.layers import parse_overrides
-from scout_deploy.profile.loader import LoadedProfile, load_profile
+from scout_deploy.plan import Target, plan_embedded
+from scout_deploy.profile.loader import LoadedProfile
+from scout_deploy.proxy_remarks import proxy_remarks
+from scout_deploy.proxy_secrets import KeptSecrets, ProxySecrets, make_secrets
+from scout_deploy.redis_client import require_redis_client
 from scout_deploy.runtimes.process_runtime import ProcessRuntime
+from scout_deploy.span_exporter import require_span_exporter
 from scout_proxy.version import __version__
 
 DEFAULT_PROFILE = "embedded"
@@ -51,81 +57,120 @@ def up(
             min=0.1, max=MAX_TIMEOUT_S, help="Seconds until the engine has to be ready, instead of the profile's."
         ),
     ] = None,
+    may_replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Exchange a running deployment whose settings differ, losing no request."),
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Start even what the plan says cannot work.")] = False,
+    locked: Annotated[
+        bool, typer.Option("--locked", help="Run exactly what the profile's lock says, or say what differs.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would run, and start nothing; no GPU and no Docker is needed.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print events as JSON, one on each line.")] = False,
 ) -> None:
     """Start a deployment, and return when its first generation worked."""
     output = Output(as_json=as_json)
-    _check_name(name)
     assignments = [*(overrides or ()), *([] if port is None else [f"proxy.port={port}"])]
-    loaded = load_profile(profile, environment=os.environ, overrides=parse_overrides(assignments))
-    runtime = process_runtime()
-    spec = _plan(loaded, runtime, name, timeout)
+    loaded, wish = read_wish(profile, name, assignments, start_timeout_s=timeout)
+    wish = replace(wish, insists=force)
+    if locked:
+        wish = replace(wish, pins=pins_of(loaded, wish))
+    in_containers = loaded.profile.engine.kind != "embedded"
+    if dry_run:
+        secrets = make_secrets(loaded.profile, os.environ, KeptSecrets())
+        plan = (
+            _draft_containers(replace(wish, secrets=secrets))
+            if in_containers
+            else _plan(loaded, wish, process_runtime(), secrets)
+        )
+        show_plan(output, plan, proxy_remarks(loaded.profile))
+        return
     output.line(f"scout-deploy {__version__}: deployment '{name}' from profile '{loaded.name}'")
-    for remark in ignored_settings(loaded.profile):
+    with ended_like_ctrl_c():
+        result = (
+            _up_containers(output, wish, may_replace=may_replace)
+            if in_containers
+            else _up_processes(output, loaded, wish, may_replace=may_replace)
+        )
+    _report(output, result, has_keys=loaded.profile.proxy.keys.are_set)
+
+
+def _up_processes(output: Output, loaded: LoadedProfile, wish: Wish, *, may_replace: bool) -> Up:
+    name = wish.name
+    for remark in proxy_remarks(loaded.profile):
         output.line(f"note: {remark}", style="yellow")
         output.event({"event": "note", "detail": remark})
-    view = StartView(output)
-    with _ended_like_ctrl_c(), view.shown():
-        result = bring_up(runtime, spec, view.emit)
-    _report(output, result)
-
-
-@contextlib.contextmanager
-def _ended_like_ctrl_c() -> Iterator[None]:
-    """Take back what was begun on SIGTERM too: a cancelled job must not leave half a start behind.
-
-    A closed terminal (SIGHUP) is no such wish: a start that takes minutes goes on, and `up` again watches it.
-    """
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _check_name(name: str) -> None:
-    if re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", name) is None:
-        raise ProfileError(
-            f"--name: got {name!r}, expected lower-case letters, digits, - and _, at most 63, a letter or digit first"
+    every = deployments()
+    if every.of_containers(name) is not None and name in every.names():
+        raise DeploymentChangedError(
+            f"deployment '{name}' runs already, in containers",
+            next_step=f"scout-deploy down {name}, or choose another name: scout-deploy up --name OTHER",
         )
+    runtime = every.processes
+    secrets = make_secrets(loaded.profile, os.environ, runtime.store(name).kept_secrets())
+    require_redis_client(secrets)
+    require_span_exporter(loaded.profile)
+    spec = _plan(loaded, wish, runtime, secrets)
+    view = StartView(output)
+    with view.shown():
+        return bring_up(runtime, spec, view.emit, secret_files=secrets.files, may_replace=may_replace)
 
 
-def _plan(loaded: LoadedProfile, runtime: ProcessRuntime, name: str, timeout_s: float | None) -> DeploymentSpec:
-    refuse_foreign_hardware(loaded.profile, loaded.name, visible_gpus())
+def _draft_containers(wish: Wish) -> ContainerDeployment:
+    from scout_deploy.cli.up_containers import draft_containers
+
+    return draft_containers(wish)
+
+
+def _up_containers(output: Output, wish: Wish, *, may_replace: bool) -> Up:
+    from scout_deploy.cli.up_containers import up_containers
+
+    if wish.name in process_runtime().names():
+        raise DeploymentChangedError(
+            f"deployment '{wish.name}' runs already, as processes of this machine",
+            next_step=f"scout-deploy down {wish.name}, or choose another name: scout-deploy up --name OTHER",
+        )
+    return up_containers(output, wish, may_replace=may_replace)
+
+
+def _plan(loaded: LoadedProfile, wish: Wish, runtime: ProcessRuntime, secrets: ProxySecrets) -> DeploymentSpec:
     require_embedded_engine()
     model_file = locate_model_file(loaded.profile)
     target = Target(
-        name=name,
+        name=wish.name,
         profile_name=loaded.name,
         python=sys.executable,
-        routes=runtime.store(name).routes,
+        routes=runtime.store(wish.name).routes,
         version=__version__,
-        start_timeout_s=timeout_s,
+        start_timeout_s=wish.start_timeout_s,
+        secrets=secrets,
     )
     return plan_embedded(loaded.profile, target, model_file, read_gguf(model_file))
 
 
-def _report(output: Output, result: Up) -> None:
-    spec = result.spec
+def _report(output: Output, result: Up, *, has_keys: bool) -> None:
     payload = f'{{"prompt": "{_EXAMPLE_PROMPT}", "max_length": 64}}'
-    curl = f"curl -s {spec.url}/generate -H 'Content-Type: application/json' -d '{payload}'"
+    key = ' -H "Authorization: Bearer $SCOUT_API_KEY"' if has_keys else ""
+    curl = f"curl -s {result.url}/generate{key} -H 'Content-Type: application/json' -d '{payload}'"
     output.event(
         {
             "event": "ready",
             "was_running": result.was_running,
-            "deployment": spec.name,
-            "profile": spec.profile,
-            "url": spec.url,
+            "deployment": result.name,
+            "profile": result.profile,
+            "url": result.url,
             "elapsed_s": round(result.elapsed_s, 3),
             "curl": curl,
         }
     )
     if result.was_running:
-        output.line(f"Already running, unchanged: {spec.url}")
+        output.line(f"Already running, unchanged: {result.url}")
     else:
-        output.line(f"Ready in {result.elapsed_s:.1f} s: {spec.url}", style="bold green")
+        output.line(f"Ready in {result.elapsed_s:.1f} s: {result.url}", style="bold green")
     output.line()
     output.line(f"  try it     {curl}")
-    output.line(f"  API        {spec.url}/docs")
-    output.line(f"  see it     {command_name()} status {spec.name}")
-    output.line(f"  stop it    {command_name()} down {spec.name}")
+    output.line(f"  API        {result.url}/docs")
+    output.line(f"  see it     {command_name()} status {result.name}")
+    output.line(f"  stop it    {command_name()} down {result.name}")

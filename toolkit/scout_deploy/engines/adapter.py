@@ -11,10 +11,12 @@ class StartPhase:
     Args:
         name: Such as `load`; `ready` is the last one.
         detail: One line for a person.
+        percent: Of this phase, where the line says it.
     """
 
     name: str
     detail: str | None = None
+    percent: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -95,6 +95,12 @@ class Engine(Section):
         description="The share of each GPU's memory that the engine may take; without it all of it. Not for "
         "`embedded`.",
     )
+    shm_size_gb: float | None = Field(
+        default=None,
+        gt=0,
+        description="The shared memory of the engine's container, in GB (10^9 bytes), through which its shards talk; "
+        "without it 1 for each GPU. Not for `embedded`.",
+    )
     slots: int | None = Field(
         default=None,
         ge=1,

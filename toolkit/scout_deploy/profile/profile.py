@@ -1,7 +1,7 @@
 """A profile: what to serve, with which engine, on what hardware, behind which API. Frozen, without secrets."""
 
 from pathlib import PurePath
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -41,6 +41,66 @@ class Startup(Section):
         description="Seconds from the engine's start until the first generation must have worked, the download of the "
         "weights not counted.",
     )
+    stall_after_s: float = Field(
+        default=180.0,
+        gt=0,
+        le=604_800,
+        description="Seconds without a log line or a byte after which a start is called stalled; it still goes on.",
+    )
+
+
+class Update(Section):
+    """How `up --replace` exchanges the engines of a running deployment."""
+
+    mode: Literal["auto", "blue-green", "hold"] = Field(
+        default="auto",
+        description="`blue-green`: the new engines start beside the old ones. `hold`: requests wait while the old "
+        "engines stop and the new ones start. `auto`: blue-green where enough GPUs are free, else hold.",
+    )
+    max_hold_s: float = Field(
+        default=900.0,
+        gt=0,
+        le=86_400,
+        description="Seconds that a request waits at most for the new engines; their start has the same time, and "
+        "beyond it the old engines are started again.",
+    )
+
+
+class ServiceLevel(Section):
+    """What users may expect of the service; `scout-deploy bench` finds the highest rate of requests that holds it."""
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is anything to hold."""
+        return any(value is not None for value in (self.ttft_p99_ms, self.tpot_p99_ms, self.e2e_p99_ms))
+
+    ttft_p99_ms: float | None = Field(
+        default=None,
+        gt=0,
+        le=3_600_000,
+        description="Milliseconds until the first token of a stream, which 99 of 100 requests keep; one that fails "
+        "keeps none.",
+    )
+    tpot_p99_ms: float | None = Field(
+        default=None,
+        gt=0,
+        le=3_600_000,
+        description="Milliseconds for each token after the first, on average over one stream, which 99 of 100 requests "
+        "keep.",
+    )
+    e2e_p99_ms: float | None = Field(
+        default=None,
+        gt=0,
+        le=3_600_000,
+        description="Milliseconds until the whole answer, which 99 of 100 requests keep.",
+    )
+    goodput: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="The share of the requests that keep all of these at once; without it each is judged by itself.",
+        examples=[0.98],
+    )
 
 
 class Profile(Section):
@@ -61,6 +121,10 @@ class Profile(Section):
     )
     proxy: Proxy = Field(default=Proxy(), description="What stands before the engines and keeps the documented API.")
     startup: Startup = Field(default=Startup(), description="How long a start may take.")
+    update: Update = Field(default=Update(), description="How `up --replace` exchanges the engines.")
+    service_level: ServiceLevel = Field(
+        default=ServiceLevel(), description="What users may expect; `scout-deploy bench` measures against it."
+    )
 
     @model_validator(mode="after")
     def _keys_agree(self) -> Self:

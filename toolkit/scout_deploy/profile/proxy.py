@@ -1,11 +1,19 @@
 """The section `proxy` of a profile: what stands before the engines and keeps the documented API."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from scout_deploy.profile.engine import VARIABLE_NAME
 from scout_deploy.profile.section import Section
+
+_Origin = Annotated[
+    str,
+    Field(
+        pattern=r"^(\*|null|[a-z][a-z0-9+.-]*://[^\s/]+)$",
+        examples=["https://chat.example.org"],
+    ),
+]
 
 
 class Limits(Section):
@@ -65,20 +73,80 @@ class Queue(Section):
 class Keys(Section):
     """Who may use the API. A profile never holds a key itself; with neither `file` nor `variable` the API is open."""
 
+    @property
+    def are_set(self) -> bool:
+        """Whether the API asks for a key."""
+        return self.file is not None or self.variable is not None
+
     file: str | None = Field(
         default=None,
         min_length=1,
-        description="A file with the API keys. A relative path starts at the folder of the file that names it.",
+        description="A file with the API keys, one on each line: `name: key`, and behind it "
+        "`requests_per_minute=60` or `max_concurrent=4` where this key has limits of its own (`=none` lifts those of "
+        "all). `scout-deploy keys new NAME` makes one. Nobody else of the machine may be able to read it (chmod 600). "
+        "A relative path starts at the folder of the file that names it.",
         examples=["~/.config/scout-deploy/keys"],
     )
     variable: str | None = Field(
         default=None,
         pattern=VARIABLE_NAME,
-        description="The name of the environment variable that holds the API keys. Not together with `file`.",
+        description="The name of the environment variable that holds the API keys, as the file would; a semicolon ends "
+        "a line too. Not together with `file`.",
         examples=["SCOUT_API_KEYS"],
+    )
+    requests_per_minute: float | None = Field(
+        default=None,
+        gt=0,
+        description="The most requests of a minute for each key that says nothing else; without it there is no limit.",
+    )
+    max_concurrent: int | None = Field(
+        default=None,
+        ge=1,
+        description="The most requests at once for each key that says nothing else; without it there is no limit.",
     )
     open_metrics: bool = Field(default=False, description="`GET /metrics` needs no key, also where keys are set.")
     open_status: bool = Field(default=False, description="`GET /status` needs no key, also where keys are set.")
+
+
+class Cors(Section):
+    """Which web pages may use the API from a browser; none without it."""
+
+    origins: tuple[_Origin, ...] = Field(
+        default=(),
+        description="Where those pages come from, each as scheme://host or scheme://host:port. `*` is every page: set "
+        "`keys` then.",
+        examples=[["https://chat.example.org"]],
+    )
+
+
+class Log(Section):
+    """What the proxy writes about its work."""
+
+    format: Literal["text", "json"] = Field(default="text", description="How the lines of the proxy's log are written.")
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Events below this level are not written."
+    )
+    access: Literal["off", "sampled", "all"] = Field(
+        default="off",
+        description="Which requests get a line. `sampled`: those that failed and one in a hundred of the others. Needs "
+        "the level info or debug.",
+    )
+    prompts: bool = Field(
+        default=False,
+        description="These lines hold the prompts: whoever reads the log reads what users wrote. Needs `access`.",
+    )
+
+
+class Tracing(Section):
+    """Where spans of requests go; nowhere without it."""
+
+    endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s]+$",
+        description="The base URL of an OTLP/HTTP receiver, to which spans of requests go. What it asks for in headers "
+        "is no key of a profile: see OTEL_EXPORTER_OTLP_HEADERS in the README.",
+        examples=["http://collector.example:4318"],
+    )
 
 
 class Proxy(Section):
@@ -90,6 +158,17 @@ class Proxy(Section):
         description="The address to listen on. `0.0.0.0` opens the API to the network: set `keys` then.",
     )
     port: int = Field(default=2025, ge=1, le=65_535, description="The port of the API.")
+    base_image: str = Field(
+        default="python:3.13-slim",
+        pattern=r"^[^\s]+$",
+        description="The image with Python that the proxy's own image is built on. Only for `tgi`.",
+    )
+    image: str | None = Field(
+        default=None,
+        pattern=r"^[^\s]+$",
+        description="A proxy image built beforehand, for a machine that cannot build one. Only for `tgi`.",
+        examples=["registry.example/scout-deploy-proxy:0.1.0"],
+    )
     prompt_format: Literal["auto", "raw"] = Field(
         default="auto",
         description="`auto`: a bare prompt, or ChatML, is put into the model's own chat template. `raw`: it is sent as "
@@ -99,3 +178,6 @@ class Proxy(Section):
     cache: Cache = Field(default=Cache(), description="The response cache.")
     queue: Queue = Field(default=Queue(), description="Where requests wait that the engine has no place for.")
     keys: Keys = Field(default=Keys(), description="Who may use the API; open to all who reach the port without it.")
+    cors: Cors = Field(default=Cors(), description="Which web pages may use the API from a browser; none without it.")
+    log: Log = Field(default=Log(), description="What the proxy writes about its work.")
+    tracing: Tracing = Field(default=Tracing(), description="Where spans of requests go; nowhere without it.")

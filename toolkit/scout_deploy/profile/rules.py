@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
+from scout_deploy.loopback import is_loopback
 from scout_deploy.profile.engine import Engine, Hardware, Model
 from scout_deploy.profile.proxy import Proxy
 
@@ -12,6 +14,9 @@ from scout_deploy.profile.proxy import Proxy
 _SECRET_NAME = re.compile(
     r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|(?:API|ACCESS|SECRET|PRIVATE)_?KEY)$", re.IGNORECASE
 )
+
+# `scheme://user:password@host`, as in a web proxy's address.
+_PASSWORD_IN_URL = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
 
 _ONLY_EMBEDDED = ("slots", "threads")
 _NEVER_EMBEDDED = (
@@ -21,6 +26,7 @@ _NEVER_EMBEDDED = (
     "dtype",
     "max_batch_prefill_tokens",
     "memory_fraction",
+    "shm_size_gb",
 )
 
 
@@ -58,6 +64,7 @@ def broken_rules(
         *_hardware_rules(engine, hardware),
         *_gpu_id_rules(hardware, replicas),
         *_proxy_rules(proxy),
+        *_tracing_rules(engine, proxy),
     )
 
 
@@ -91,7 +98,13 @@ def _engine_rules(engine: Engine) -> Iterator[BrokenRule]:
                 got=repr(value),
                 expected=f"no such key: engine kind {engine.kind} would ignore it",
             )
-    for name in engine.environment:
+    for name, value in engine.environment.items():
+        if _PASSWORD_IN_URL.search(value):
+            yield BrokenRule(
+                key=("engine", "environment", name),
+                got="an address with a password in it",
+                expected="no secret in the engine's environment, which whoever may inspect the container reads",
+            )
         if _SECRET_NAME.search(name):
             yield BrokenRule(
                 key=("engine", "environment", name),
@@ -146,12 +159,33 @@ def _gpu_id_rules(hardware: Hardware, replicas: int) -> Iterator[BrokenRule]:
 
 
 def _proxy_rules(proxy: Proxy) -> Iterator[BrokenRule]:
-    keys, cache = proxy.keys, proxy.cache
+    yield from _key_rules(proxy)
+    yield from _cache_rules(proxy)
+    yield from _log_rules(proxy)
+    if not _is_host(proxy.host):
+        yield BrokenRule(
+            key=("proxy", "host"), got=repr(proxy.host), expected="an IP address or a host name, without port"
+        )
+
+
+def _key_rules(proxy: Proxy) -> Iterator[BrokenRule]:
+    keys = proxy.keys
     if keys.file is not None and keys.variable is not None:
         yield BrokenRule(
             key=("proxy", "keys", "variable"), got=f"{keys.variable!r} beside file", expected="one of the two"
         )
-    if cache.scope == "key" and keys.file is None and keys.variable is None:
+    if keys.are_set:
+        return
+    for name in ("requests_per_minute", "max_concurrent", "open_metrics", "open_status"):
+        if value := getattr(keys, name):
+            yield BrokenRule(
+                key=("proxy", "keys", name), got=f"{value!r} without keys", expected="proxy/keys/file or variable too"
+            )
+
+
+def _cache_rules(proxy: Proxy) -> Iterator[BrokenRule]:
+    cache = proxy.cache
+    if cache.scope == "key" and not proxy.keys.are_set:
         yield BrokenRule(
             key=("proxy", "cache", "scope"), got="'key' without keys", expected="proxy/keys to be set, or scope: shared"
         )
@@ -165,10 +199,53 @@ def _proxy_rules(proxy: Proxy) -> Iterator[BrokenRule]:
             got=repr(cache.redis_url_variable),
             expected="no Redis with store: memory; set store: redis",
         )
-    if not _is_host(proxy.host):
+
+
+def _log_rules(proxy: Proxy) -> Iterator[BrokenRule]:
+    log = proxy.log
+    if log.prompts and log.access == "off":
         yield BrokenRule(
-            key=("proxy", "host"), got=repr(proxy.host), expected="an IP address or a host name, without port"
+            key=("proxy", "log", "prompts"),
+            got="true with access: off",
+            expected="access: sampled or all, whose lines hold them",
         )
+    if log.access != "off" and log.level not in {"debug", "info"}:
+        yield BrokenRule(
+            key=("proxy", "log", "access"),
+            got=f"{log.access!r} with level: {log.level}",
+            expected="level: info or debug, since a request's line has the level info",
+        )
+
+
+def _tracing_rules(engine: Engine, proxy: Proxy) -> Iterator[BrokenRule]:
+    endpoint, key = proxy.tracing.endpoint, ("proxy", "tracing", "endpoint")
+    if endpoint is None:
+        return
+    host = _host_of(endpoint)
+    if host is None:
+        yield BrokenRule(key=key, got="no URL", expected="a URL such as http://collector.example:4318")
+    elif "@" in endpoint or "?" in endpoint or "#" in endpoint:
+        # What is in a command line, whoever may inspect the container reads; spans go to a path below the URL.
+        yield BrokenRule(
+            key=key,
+            got="a URL with a user, a query or a fragment",
+            expected="a URL of scheme, host, port and path alone; a secret goes into OTEL_EXPORTER_OTLP_HEADERS",
+        )
+    elif engine.kind != "embedded" and is_loopback(host):
+        yield BrokenRule(
+            key=key,
+            got=f"{host}, which inside the proxy's container is the container itself",
+            expected="an address of the receiver that containers reach",
+        )
+
+
+def _host_of(url: str) -> str | None:
+    try:
+        split = urlsplit(url)
+        is_usable = split.port != 0
+    except ValueError:
+        return None
+    return split.hostname if is_usable else None
 
 
 def _is_host(host: str) -> bool:

@@ -3,8 +3,10 @@
 import http.client
 import threading
 import time
+from collections.abc import Mapping
+from typing import Protocol
 
-from scout_deploy.api_client import ApiAnswer, call_api
+from scout_deploy.api_client import ApiAnswer
 
 _RETRY_S = 0.03
 _SERVICE_UNAVAILABLE = 503
@@ -14,7 +16,15 @@ class FirstGenerationError(Exception):
     """The generation failed; the message says how."""
 
 
-def first_generation(url: str, *, deadline_s: float, stop: threading.Event) -> None:
+class Ask(Protocol):
+    """Asks the API something; `call_api` with its address."""
+
+    def __call__(self, path: str, *, body: Mapping[str, object] | None = None, timeout_s: float) -> ApiAnswer:
+        """See `scout_deploy.api_client.call_api`."""
+        ...
+
+
+def first_generation(ask: Ask, *, deadline_s: float, stop: threading.Event) -> None:
     """Wait until the API generates one token. Blocks.
 
     Args:
@@ -28,9 +38,9 @@ def first_generation(url: str, *, deadline_s: float, stop: threading.Event) -> N
     while not stop.is_set():
         left_s = deadline_s - time.monotonic()
         if left_s <= 0:
-            raise FirstGenerationError(f"no generation in time; the last answer of {url}: {last}")
+            raise FirstGenerationError(f"no generation in time; the last answer: {last}")
         try:
-            answer = call_api(url, "/generate", body={"prompt": "1 2 3", "max_length": 1}, timeout_s=left_s)
+            answer = ask("/generate", body={"prompt": "1 2 3", "max_length": 1}, timeout_s=left_s)
         except (OSError, http.client.HTTPException) as exc:
             last = str(exc)
         else:

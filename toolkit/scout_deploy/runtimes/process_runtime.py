@@ -4,17 +4,17 @@ import contextlib
 import fcntl
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from scout_deploy.deployment import DeploymentSpec, DeploymentStatus
-from scout_deploy.deployment_store import DeploymentStore, unusable
-from scout_deploy.errors import DeployError, DeploymentBusyError
-from scout_deploy.file_lock import FileLock, LockHeldError
+from scout_deploy.deployment_lock import changing
+from scout_deploy.deployment_store import MARK_VARIABLE, DeploymentStore, unusable
+from scout_deploy.errors import DeployError
 from scout_deploy.processes import ProcessIdentity, identify, is_alive, marked_processes, stop_processes
+from scout_deploy.proxy_secrets import SECRET_VARIABLES
 from scout_deploy.rotating_log import rotated
-from scout_deploy.runtimes.supervisor import MARK_VARIABLE
 from scout_deploy.xdg import UserDirectories
 from scout_proxy.route_table import Limits
 
@@ -73,20 +73,7 @@ class ProcessRuntime:
             DeploymentBusyError: Another command is changing it now.
             StateError: The state directory cannot be written.
         """
-        folder = self._directories.deployments
-        # Beside the deployment's folder: that one goes away with `down`.
-        lock = FileLock(folder / f".{name}.lock", f"scout-deploy {command} (pid {os.getpid()})")
-        with contextlib.ExitStack() as stack:
-            try:
-                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-                stack.enter_context(lock)
-            except LockHeldError as exc:
-                raise DeploymentBusyError(
-                    f"deployment '{name}' is being changed by {exc.holder or 'another command'}",
-                    next_step="wait for it, or end it with Ctrl-C in its terminal",
-                ) from exc
-            except OSError as exc:
-                raise unusable(folder, exc) from exc
+        with changing(self._directories.deployments, name, command):
             yield
 
     def observe(self, name: str) -> Observation:
@@ -106,8 +93,11 @@ class ProcessRuntime:
             processes=self._processes(store),
         )
 
-    def start(self, spec: DeploymentSpec) -> ProcessIdentity | None:
+    def start(self, spec: DeploymentSpec, secret_files: Mapping[str, str] | None = None) -> ProcessIdentity | None:
         """Declare a deployment and start its supervisor, which outlives this process.
+
+        Args:
+            secret_files: What lies beside the route table, by name.
 
         Returns:
             The supervisor; None if it was gone before it could be looked at.
@@ -118,6 +108,7 @@ class ProcessRuntime:
         store = self.store(spec.name)
         store.create()
         store.forget_status()
+        store.write_secrets(secret_files or {})
         store.write_spec(spec)
         log = store.log("supervisor")
         if log.exists():
@@ -128,7 +119,7 @@ class ProcessRuntime:
         pid = os.posix_spawn(
             sys.executable,
             [sys.executable, "-P", "-m", "scout_deploy.runtimes.supervise", *map(str, folders)],
-            {**os.environ, MARK_VARIABLE: str(store.folder)},
+            {**_environment(spec), MARK_VARIABLE: str(store.folder)},
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
@@ -163,6 +154,12 @@ class ProcessRuntime:
 
     def _processes(self, store: DeploymentStore) -> tuple[ProcessIdentity, ...]:
         return marked_processes(MARK_VARIABLE, str(store.folder))
+
+
+def _environment(spec: DeploymentSpec) -> dict[str, str]:
+    """Return this process's environment without the secrets of the proxy, which has them by other ways."""
+    secret = {spec.settings.get(key) for key in SECRET_VARIABLES}
+    return {name: value for name, value in os.environ.items() if name not in secret}
 
 
 def _keep_descriptors() -> None:

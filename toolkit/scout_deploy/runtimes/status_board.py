@@ -16,6 +16,7 @@ from scout_deploy.deployment_store import DeploymentStore
 from scout_deploy.engines.adapter import StartPhase
 from scout_deploy.errors import StateError
 from scout_deploy.processes import ProcessIdentity
+from scout_deploy.proxy_settings import ProxySettings, settings_of
 from scout_proxy.route_table import Phase, RouteTable, Upstream, UpstreamState, write_route_table
 
 logger = logging.getLogger(__name__)
@@ -74,6 +75,12 @@ class StatusBoard:
         if self.routes.upstreams:
             told = Phase(name=phase.name, detail=phase.detail, estimate_s=estimate_s)
             self.upstream(self.engine_url, self.routes.upstreams[0].state, told)
+
+    def configure(self, settings: ProxySettings) -> None:
+        """Hand on what the proxy takes over as it runs."""
+        if settings_of(self.routes) != settings:
+            self.routes = settings.on(self.routes.model_copy(update={"revision": self.routes.revision + 1}))
+            self.flush()
 
     @property
     def engine_url(self) -> str:

@@ -11,13 +11,21 @@ import threading
 import time
 from collections.abc import Coroutine
 
+from scout_deploy.api_client import ApiClient
 from scout_deploy.backoff import Backoff
 from scout_deploy.deployment import DeploymentSpec, Exit, Failure
-from scout_deploy.deployment_store import DeploymentStore
+from scout_deploy.deployment_store import MARK_VARIABLE, DeploymentStore
 from scout_deploy.engines.adapter import EngineAdapter, Explanation, StartPhase
-from scout_deploy.errors import EngineExitedError, PortInUseError, StartTimeoutError
+from scout_deploy.errors import (
+    DeploymentNotFoundError,
+    EngineExitedError,
+    PortInUseError,
+    StartTimeoutError,
+    StateError,
+)
 from scout_deploy.evidence import save_evidence
 from scout_deploy.processes import ProcessIdentity, free_port, is_alive, listens
+from scout_deploy.proxy_settings import settings_of
 from scout_deploy.rotating_log import RotatingLog
 from scout_deploy.runtimes.first_generation import FirstGenerationError, first_generation
 from scout_deploy.runtimes.keeper import End, Keeper, KeeperEvents
@@ -26,12 +34,12 @@ from scout_deploy.start_history import StartHistory
 from scout_deploy.xdg import UserDirectories
 from scout_proxy.route_table import UpstreamState
 
-MARK_VARIABLE = "SCOUT_DEPLOYMENT_FOLDER"
 ENGINE_HOST = "127.0.0.1"
 PROXY_START_TIMEOUT_S = 30.0
 _ENGINE_GRACE_S = 10.0
 _PROXY_GRACE_MARGIN_S = 5.0
 _FLUSH_PERIOD_S = 1.0
+_FOLLOW_PERIOD_S = 0.2
 _CONNECT_PERIOD_S = 0.02
 _EVIDENCE_LINES = 100
 _SHOWN_LINES = 8
@@ -58,6 +66,7 @@ class Supervisor:
         adapter: EngineAdapter,
         backoff: Backoff,
     ) -> None:
+        self._store = store
         self._spec = spec
         self._adapter = adapter
         self._board = StatusBoard(store, spec, own, time.time)
@@ -99,6 +108,7 @@ class Supervisor:
             OSError: One of the two commands cannot be started at all.
         """
         self._spawn(self._flush_behind())
+        self._spawn(self._follow_declaration())
         keepers = [asyncio.create_task(self._keep(keeper)) for keeper in (self._proxy, self._engine)]
         try:
             await self._stop.wait()
@@ -172,7 +182,8 @@ class Supervisor:
         await self._proxy.wait_ready()
         deadline_s = time.monotonic() + self._spec.start_timeout_s
         try:
-            await asyncio.to_thread(first_generation, self._spec.url, deadline_s=deadline_s, stop=self._abandon)
+            client = ApiClient(self._spec.url, self._store.operator_key)
+            await asyncio.to_thread(first_generation, client.ask, deadline_s=deadline_s, stop=self._abandon)
         except FirstGenerationError as exc:
             cause = str(exc)
             evidence = self._shown(self._engine)
@@ -250,6 +261,17 @@ class Supervisor:
             await asyncio.sleep(_FLUSH_PERIOD_S)
             if self._board.unwritten:
                 self._board.flush()
+
+    async def _follow_declaration(self) -> None:
+        """Hand on to the proxy what `up --replace` declares."""
+        followed: int | None = None
+        while not self._stop.is_set():
+            await asyncio.sleep(_FOLLOW_PERIOD_S)
+            # It is replaced whole, and gone while the deployment is being forgotten.
+            if (declared := self._store.declared_at_ns) not in (None, followed):
+                followed = declared
+                with contextlib.suppress(StateError, DeploymentNotFoundError):
+                    self._board.configure(settings_of(self._store.read_spec().routes))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

@@ -1,0 +1,204 @@
+"""What `scout-deploy plan` shows: the verdict first, then who gets how much of each GPU."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from scout_deploy.cli.output import Output
+from scout_deploy.fit.gpu_kind import describe
+from scout_deploy.fit.ledger import Ledger
+from scout_deploy.fit.verdict import Verdict, gb
+from scout_deploy.fit_plan import FitPlan, Planner
+
+_BAR = 40
+_HEADS = {"fits": "FITS", "tight": "TIGHT", "no": "DOES NOT WORK", "unknown": "UNKNOWN"}
+_STYLES = {"fits": "bold green", "tight": "bold yellow", "no": "bold red", "unknown": "bold yellow"}
+_ORDER = ("fits", "tight", "unknown", "no")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A profile's plan.
+
+    Args:
+        origin: Why it was made for these GPUs.
+        would_do: Plans on other GPUs that work.
+        nearest: A shipped profile that works on these GPUs.
+    """
+
+    name: str
+    planner: Planner
+    plan: FitPlan
+    origin: str = ""
+    would_do: tuple[FitPlan, ...] = ()
+    nearest: str | None = None
+
+    @property
+    def weights_bytes(self) -> int:
+        """Of the whole model; 0 where nothing is known."""
+        return 0 if self.planner.model is None else self.planner.model.stored_bytes
+
+
+def show_fit(output: Output, shown: Shown) -> None:
+    """Print one plan."""
+    output.document(_document(shown))
+    plan = shown.plan
+    first, *more = plan.reason.splitlines()
+    output.line(f"{_HEADS[plan.answer]}: {shown.name}: {first}", style=_STYLES[plan.answer])
+    for line in more:
+        output.line(f"  {line}")
+    for line in _advice(shown):
+        output.line(f"next: {line}")
+    output.line()
+    for title, text in _facts(shown):
+        output.line(f"{title:<18}{text}")
+    if plan.verdict is not None:
+        output.line()
+        _show_ledger(output, shown.planner, plan)
+    for remark in plan.remarks:
+        output.line(f"note: {remark}", style="yellow")
+
+
+def _advice(shown: Shown) -> Iterator[str]:
+    for one in shown.would_do:
+        count = len(one.gpus)
+        context = "" if one.verdict is None else f", {one.verdict.kv_tokens:,} tokens of KV cache"
+        yield f"{describe(one.gpus)} would do (--set hardware.gpu_count={count}){context}"
+    if shown.nearest is not None:
+        yield f"on {describe(shown.plan.gpus)} works the profile '{shown.nearest}'"
+    if shown.plan.answer == "no" and not shown.would_do and shown.nearest is None and shown.plan.is_about_memory:
+        yield "no box of up to eight known GPUs would do; choose a checkpoint that is quantized"
+    verdict = shown.plan.verdict
+    if verdict is not None and not verdict.works and 0 < verdict.largest_context < verdict.context:
+        yield f"--set engine.context_length={verdict.largest_context} would fit"
+
+
+def _facts(shown: Shown) -> Iterator[tuple[str, str]]:
+    model, verdict = shown.planner.model, shown.plan.verdict
+    if model is not None:
+        yield "model", f"{model.name}, {gb(model.stored_bytes)} of weights ({model.source})"
+    yield "planned for", describe(shown.plan.gpus) + (f" ({shown.origin})" if shown.origin else "")
+    if verdict is None or not verdict.works:
+        return
+    yield "KV cache", f"{verdict.kv_tokens:,} tokens, {verdict.ledger.kv_token:,} bytes each on each GPU"
+    yield "at full context", f"{verdict.sequences:,} sequences of {verdict.context:,} tokens"
+    yield "largest context", f"{verdict.largest_context:,} tokens{_ceiling(shown.planner, verdict)}"
+    yield "largest prefill", f"{verdict.largest_prefill:,} tokens in one step (engine.max_batch_prefill_tokens)"
+
+
+def _ceiling(planner: Planner, verdict: Verdict) -> str:
+    if verdict.largest_context == verdict.kv_tokens or planner.model is None:
+        return ""
+    if verdict.largest_context == planner.model.shape.max_positions:
+        return ", the model's own limit"
+    return ", beyond which the engine's answers depart from the model's; memory alone would hold more"
+
+
+def _show_ledger(output: Output, planner: Planner, plan: FitPlan) -> None:
+    if output.as_json or plan.verdict is None:
+        return
+    book = plan.verdict.ledger
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    table.add_column(f"each GPU: {gb(book.total)}", no_wrap=True)
+    table.add_column("GB", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for what, size, words in _entries(book, planner, plan):
+        length = min(_BAR, round(_BAR * max(0, size) / book.total))
+        style = "red" if size > book.total else "cyan"
+        table.add_row(what, f"{size / 1e9:.1f}", Text("#" * length, style=style), Text(words, style="dim"))
+    output.console.print(table, soft_wrap=not output.console.is_terminal)
+
+
+def _entries(book: Ledger, planner: Planner, plan: FitPlan) -> Iterator[tuple[str, int, str]]:
+    yield "  other processes", book.held, ""
+    yield (
+        "  CUDA and libraries",
+        book.context,
+        "context, kernels, workspaces" + (", NCCL" if len(plan.gpus) > 1 else ""),
+    )
+    whole = f", of which each GPU holds {gb(book.weights.whole)} whole" if len(plan.gpus) > 1 else ""
+    yield "  weights", book.weights.total, f"by the tensors' own number formats{whole}"
+    yield "  a prompt's step", book.step, _step_words(planner, plan)
+    yield "  KV cache", book.kv, "missing" if book.kv < 0 else f"{book.kv_tokens:,} tokens"
+    graphs = f"; recorded graphs ({gb(book.graphs)}) live here" if book.graphs else ""
+    yield "  kept back", book.reserve, f"by the engine's own rule{graphs}"
+
+
+def _step_words(planner: Planner, plan: FitPlan) -> str:
+    engine = planner.memory(plan.gpus)
+    if planner.model is None or engine is None:
+        return ""
+    dense = f"; all {planner.model.shape.experts} experts for every token" if engine.experts != "routed" else ""
+    return f"{engine.prefill_tokens:,} tokens ({engine.prefill_from}){dense}"
+
+
+def show_ranking(output: Output, rows: Sequence[Shown]) -> None:
+    """Print many plans on the same GPUs: what works first, and of that the most exact weights."""
+    ranked = sorted(rows, key=_rank)
+    output.document({"plans": [_document(one) for one in ranked]})
+    if output.as_json:
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    for heading in ("profile", "verdict", "GPUs"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("weights", "KV tokens", "context", "sequences"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("why not")
+    for one in ranked:
+        verdict = one.plan.verdict if one.plan.works else None
+        numbers = ("-",) * 3
+        if verdict is not None:
+            numbers = (f"{verdict.kv_tokens:,}", f"{verdict.context:,}", f"{verdict.sequences:,}")
+        reason = "" if one.plan.answer == "fits" else one.plan.reason.splitlines()[-1]
+        head = Text(_HEADS[one.plan.answer].lower(), style=_STYLES[one.plan.answer])
+        table.add_row(one.name, head, describe(one.plan.gpus), gb(one.weights_bytes), *numbers, reason)
+    output.console.print(table, soft_wrap=not output.console.is_terminal)
+
+
+def _rank(one: Shown) -> tuple[int, int, int]:
+    tokens = 0 if one.plan.verdict is None else one.plan.verdict.kv_tokens
+    return _ORDER.index(one.plan.answer), -one.weights_bytes, -tokens
+
+
+def _document(shown: Shown) -> dict[str, Any]:
+    plan, model = shown.plan, shown.planner.model
+    return {
+        "profile": shown.name,
+        "verdict": plan.answer,
+        "reason": plan.reason,
+        "gpus": [{"name": gpu.name, "total_bytes": gpu.total_bytes, "held_bytes": gpu.held_bytes} for gpu in plan.gpus],
+        "gpus_from": shown.origin or None,
+        "model": None if model is None else {"name": model.name, "bytes": model.stored_bytes, "source": model.source},
+        "fit": None if plan.verdict is None else _numbers(plan.verdict),
+        "would_do": [{"gpus": describe(one.gpus), "count": len(one.gpus)} for one in shown.would_do],
+        "nearest_profile": shown.nearest,
+        "remarks": list(plan.remarks),
+    }
+
+
+def _numbers(verdict: Verdict) -> dict[str, Any]:
+    book = verdict.ledger
+    return {
+        "context": verdict.context,
+        "kv_tokens": verdict.kv_tokens,
+        "sequences": verdict.sequences,
+        "largest_context": verdict.largest_context,
+        "largest_prefill": verdict.largest_prefill,
+        "missing_bytes": verdict.missing,
+        "each_gpu": {
+            "total_bytes": book.total,
+            "held_bytes": book.held,
+            "context_bytes": book.context,
+            "weights_bytes": book.weights.total,
+            "weights_whole_bytes": book.weights.whole,
+            "step_bytes": book.step,
+            "kv_bytes": book.kv,
+            "kv_token_bytes": book.kv_token,
+            "reserve_bytes": book.reserve,
+            "graphs_bytes": book.graphs,
+        },
+    }

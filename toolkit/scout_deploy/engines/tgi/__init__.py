@@ -1,0 +1,1 @@
+"""The TGI adapter: the only code that knows Hugging Face Text Generation Inference."""

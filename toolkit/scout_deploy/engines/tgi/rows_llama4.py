@@ -1,0 +1,181 @@
+"""The rows of Llama 4."""
+
+from scout_deploy.engines.tgi.architectures import LLAMA4
+from scout_deploy.engines.tgi.truth import Row
+
+_GET_MODEL = "server/text_generation_server/models/__init__.py get_model (LLAMA4) at v3.3.7"
+_LOADER = "server/text_generation_server/models/transformers_flash_vlm.py TransformersFlashVlmCausalLM at v3.3.7"
+_LOCKED = "server/uv.lock at v3.3.7"
+_BF16 = "it loads everything in bf16, 217 GB for Scout"
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        setting="model",
+        architectures=LLAMA4,
+        before=(3, 2, 2),
+        verdict="refused",
+        note="Llama 4 came with 3.2.2 and works from 3.2.3",
+        source="server/text_generation_server/models/__init__.py ModelType at v3.2.1",
+    ),
+    Row(
+        setting="model",
+        architectures=LLAMA4,
+        before=(3, 2, 3),
+        verdict="refused",
+        note="3.2.2 ships transformers 4.49, which has no Llama 4; use 3.2.3 or later",
+        source="https://github.com/huggingface/text-generation-inference/issues/3149",
+    ),
+    Row(
+        setting="model",
+        architectures=LLAMA4,
+        accelerators=("intel-cpu",),
+        verdict="unproven",
+        note="Llama 4 on a CPU goes through IPEX, and nobody reports it",
+        source=_LOADER,
+    ),
+    Row(
+        setting="model",
+        architectures=LLAMA4,
+        accelerators=("amd",),
+        verdict="unproven",
+        note="nobody reports Llama 4 on TGI with AMD's GPUs",
+        source=_GET_MODEL,
+    ),
+    Row(
+        setting="model",
+        architectures=LLAMA4,
+        verdict="unproven",
+        note="nobody reports Llama 4 running on TGI with CUDA, and failures are open",
+        source="https://github.com/huggingface/text-generation-inference/issues/3153",
+    ),
+    Row(
+        setting="engine/quantization",
+        architectures=LLAMA4,
+        values=("compressed-tensors",),
+        checkpoints=("plain",),
+        verdict="refused",
+        note="the checkpoint has no compressed-tensors configuration, and the shards end with an error",
+        source="server/text_generation_server/models/__init__.py get_model (QuantizationConfig) at v3.3.7",
+    ),
+    Row(
+        setting="hardware/gpu_count",
+        architectures=LLAMA4,
+        beside=("compressed-tensors",),
+        formats=("pack-quantized",),
+        sharded=True,
+        verdict="ignored",
+        note="transformers' plan for splitting Llama 4 names no packed weights, so every GPU would load all experts; "
+        "use one GPU of 80 GB or more",
+        source=f"transformers 4.51.0 quantizers/quantizer_compressed_tensors.py update_tp_plan, {_LOCKED}",
+    ),
+    Row(
+        setting="engine/quantization",
+        architectures=LLAMA4,
+        accelerators=("amd", "intel-cpu"),
+        values=("compressed-tensors",),
+        checkpoints=("same",),
+        verdict="unproven",
+        note="this image does not lock its compressed-tensors, and from 0.9.3 on that keeps all weights unpacked, "
+        "217 GB for Scout",
+        source="compressed-tensors 0.9.3 linear/compressed_linear.py, Dockerfile_amd and Dockerfile_intel at v3.3.7",
+    ),
+    Row(
+        setting="engine/quantization",
+        architectures=LLAMA4,
+        values=("compressed-tensors",),
+        checkpoints=("same",),
+        verdict="unproven",
+        note="nobody reports a compressed-tensors checkpoint of Llama 4 on TGI; transformers loads it, and unpacks its "
+        "weights again for every step, which is slow",
+        source=f"compressed-tensors 0.9.1 linear/compressed_linear.py CompressedLinear.forward, {_LOCKED}",
+    ),
+    Row(
+        setting="engine/quantization",
+        architectures=LLAMA4,
+        values=("exl2", "marlin"),
+        checkpoints=("same",),
+        verdict="refused",
+        note="Llama 4 is loaded by transformers, which has no such loader",
+        source=_LOADER,
+    ),
+    Row(
+        setting="engine/quantization",
+        architectures=LLAMA4,
+        checkpoints=("same",),
+        verdict="unproven",
+        note="transformers itself would load the checkpoint, and nobody reports it for Llama 4 on TGI",
+        source=_LOADER,
+    ),
+    Row(
+        setting="engine/quantization",
+        architectures=LLAMA4,
+        checkpoints=("other",),
+        verdict="ignored",
+        note="the checkpoint's own quantization decides",
+        source=_LOADER,
+    ),
+    Row(
+        setting="engine/quantization",
+        architectures=LLAMA4,
+        values=("bitsandbytes",),
+        verdict="ignored",
+        note="the experts, nine tenths of the weights, are no linear layers and stay in bf16",
+        source=f"transformers 4.51.0 models/llama4/modeling_llama4.py Llama4TextExperts, {_LOCKED}",
+    ),
+    Row(
+        setting="engine/quantization",
+        architectures=LLAMA4,
+        values=("awq", "gptq", "eetq", "exl2", "marlin", "fp8", "bitsandbytes-nf4", "bitsandbytes-fp4"),
+        verdict="ignored",
+        note=_BF16,
+        source=_LOADER,
+    ),
+    Row(
+        setting="engine/dtype",
+        architectures=LLAMA4,
+        values=("bfloat16",),
+        verdict="honoured",
+        note="Llama 4 is always computed in bfloat16",
+        source=_GET_MODEL,
+    ),
+    Row(
+        setting="engine/dtype",
+        architectures=LLAMA4,
+        values=("float16",),
+        verdict="ignored",
+        note="Llama 4 is always computed in bfloat16",
+        source=_GET_MODEL,
+    ),
+    Row(
+        setting="engine/kv_cache_dtype",
+        architectures=LLAMA4,
+        values=("fp8_e4m3fn", "fp8_e5m2"),
+        verdict="ignored",
+        note="it is not handed on for Llama 4; the cache stays in bfloat16",
+        source=_GET_MODEL,
+    ),
+    Row(
+        setting="engine/context_length",
+        architectures=LLAMA4,
+        above=8192,
+        verdict="unproven",
+        note="Llama 4's chunked attention is not applied, so beyond 8192 tokens answers depart from the model's",
+        source="server/text_generation_server/models/transformers_flash_vlm.py (attn_implementation tgi) at v3.3.7",
+    ),
+    Row(
+        setting="engine/environment",
+        architectures=LLAMA4,
+        values=("ROPE_SCALING", "ROPE_FACTOR"),
+        verdict="ignored",
+        note="only TGI's own models read it",
+        source="server/text_generation_server/layers/rotary.py at v3.3.7",
+    ),
+    Row(
+        setting="engine/environment",
+        architectures=LLAMA4,
+        values=("LORA_ADAPTERS", "SPECULATE"),
+        verdict="unproven",
+        note="it is not handed on for Llama 4",
+        source=_GET_MODEL,
+    ),
+)

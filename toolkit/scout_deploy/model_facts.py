@@ -1,0 +1,54 @@
+"""What a model is, as far as an engine's habits depend on it; read from its published `config.json`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFacts:
+    """Facts of one checkpoint; None where they are not known.
+
+    Args:
+        architecture: `model_type` of its config, such as `llama4`.
+        quantization: `quant_method` of its config, such as `compressed-tensors`.
+        quantization_format: What that method did, such as `pack-quantized` or `float-quantized`.
+        attention_heads: Query heads of the text model; a shard count has to divide them.
+        kv_heads: Key and value heads of the text model.
+        max_position_embeddings: Longest sequence that the config names, in tokens.
+    """
+
+    architecture: str | None = None
+    quantization: str | None = None
+    quantization_format: str | None = None
+    attention_heads: int | None = None
+    kv_heads: int | None = None
+    max_position_embeddings: int | None = None
+    is_multimodal: bool = False
+
+
+def facts_of_config(config: Mapping[str, Any]) -> ModelFacts:
+    """Read the facts from a `config.json`; what is missing or of another type stays None."""
+    text = config.get("text_config")
+    text = text if isinstance(text, dict) else config
+    # The second is an older name of it, which engines still read (TGI 3.3.7: models/__init__.py get_model).
+    places = (config.get("quantization_config"), config.get("compression_config"), text.get("quantization_config"))
+    quantization = next((place for place in places if isinstance(place, dict)), {})
+    heads = _integer(text.get("num_attention_heads"))
+    return ModelFacts(
+        architecture=_text(config.get("model_type")),
+        quantization=_text(quantization.get("quant_method")),
+        quantization_format=_text(quantization.get("format")),
+        attention_heads=heads,
+        kv_heads=_integer(text.get("num_key_value_heads")) or heads,
+        max_position_embeddings=_integer(text.get("max_position_embeddings")),
+        is_multimodal="vision_config" in config,
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _integer(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,0 +1,174 @@
+"""What a profile's model is, tensors included, from wherever that can be read without its weights."""
+
+import contextlib
+import json
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scout_deploy.errors import ModelFileError
+from scout_deploy.fit.model import FitModel, model_of, model_of_record, record_of
+from scout_deploy.fit.tensor import Tensor, UnusableFactsError, header_length, read_header
+from scout_deploy.hub import DEFAULT_REVISION, Hub
+from scout_deploy.known_models import known_model
+from scout_deploy.profile.engine import Model
+from scout_deploy.weights.files import needed_files
+
+_CONFIG = "config.json"
+_INDEX = "model.safetensors.index.json"
+_AT_ONCE = 8
+_FIRST_BYTES = 8
+_ENDING = ".safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelLookup:
+    """Looks models up.
+
+    Args:
+        cache: Folder for what the hub told; need not exist, and nothing is lost with it.
+        hub: Connects to the hub; called only where it is needed.
+        ask_hub: Whether the hub may be asked; else only what is on this disk, or was recorded, counts.
+    """
+
+    cache: Path
+    hub: Callable[[], Hub]
+    ask_hub: bool = True
+
+    def find(self, model: Model) -> FitModel | None:
+        """Return the model; None where nobody may be asked and nothing is known.
+
+        What is nearest counts: the weights' own files, what the hub told earlier, what is recorded with the product,
+        and the hub itself, whose answer is kept.
+
+        Raises:
+            DeployError: There is no such model, it cannot be read, or the hub cannot be asked.
+        """
+        try:
+            if model.path is not None:
+                return model_in(Path(model.path), name=model.id or Path(model.path).name)
+            return None if model.id is None else self._by_id(model.id, model.revision)
+        except UnusableFactsError as exc:
+            raise _unusable(model.id or model.path or "the model", exc) from exc
+
+    def _by_id(self, model_id: str, revision: str | None) -> FitModel | None:
+        hub = self.hub()
+        snapshot = hub.find_cached(model_id, revision or DEFAULT_REVISION)
+        if snapshot is not None:
+            return model_in(snapshot, name=model_id)
+        place = self.cache / "models" / f"{_file_name(model_id, revision or DEFAULT_REVISION)}.json"
+        if (kept := _read(place)) is not None:
+            return kept
+        recorded = known_model(model_id) if revision is None else None
+        if recorded is not None or not self.ask_hub:
+            return recorded
+        return self._ask(hub, model_id, revision or DEFAULT_REVISION, place)
+
+    def _ask(self, hub: Hub, model_id: str, revision: str, place: Path) -> FitModel:
+        now = hub.resolve(model_id, revision)
+        files = [one for one in needed_files(model_id, now.files, with_code=False) if one.path.endswith(_ENDING)]
+        config = hub.read_config(model_id, now.commit)
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            headers = list(pool.map(lambda file: hub.read_tensors(now, file), files))
+        tensors = tuple(tensor for header in headers for tensor in header)
+        found = model_of(model_id, config, tensors, f"the hub's headers at commit {now.commit[:12]}")
+        _keep(place, {**record_of(model_id, config, tensors), "source": found.source})
+        return found
+
+
+def model_in(folder: Path, *, name: str) -> FitModel:
+    """Return the model in a directory of safetensors files, of which the headers alone are read.
+
+    Raises:
+        UnusableFactsError: A file is damaged, or the config absurd.
+        ModelFileError: It is not there, or holds no such files, or not all that its index names.
+    """
+    try:
+        config = json.loads((folder / _CONFIG).read_bytes())
+    except (OSError, ValueError) as exc:
+        raise ModelFileError(f"{folder / _CONFIG} cannot be read: {exc}", next_step="name a model's directory") from exc
+    if not isinstance(config, dict):
+        raise UnusableFactsError(f"{_CONFIG} is no JSON object")
+    tensors = tuple(tensor for path in _weight_files(folder) for tensor in _tensors(path))
+    return model_of(name, config, tensors, f"the files in {folder}")
+
+
+def _weight_files(folder: Path) -> Sequence[Path]:
+    index = folder / _INDEX
+    if index.is_file():
+        names = set(_weight_map(index).values())
+        missing = sorted(name for name in names if not (folder / name).is_file())
+        if missing:
+            raise ModelFileError(
+                f"{index} names {len(missing)} files that are not there, such as {missing[0]}",
+                next_step="fetch the missing files, or name the directory that has them",
+            )
+        return sorted(folder / name for name in names)
+    found = sorted(folder.glob(f"*{_ENDING}"))
+    # `consolidated` is the layout of the model's authors, beside which the same weights lie in the usual one.
+    usual = [path for path in found if not path.name.startswith(("consolidated", "adapter"))]
+    if not found:
+        raise ModelFileError(
+            f"{folder} holds no {_ENDING} file, so nobody can tell how large its tensors are",
+            next_step="name a directory with safetensors weights",
+        )
+    return usual or found
+
+
+def _weight_map(index: Path) -> dict[str, str]:
+    try:
+        names = json.loads(index.read_bytes())["weight_map"]
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise UnusableFactsError(f"{index.name} names no files: {exc}") from exc
+    is_map = isinstance(names, dict) and all(isinstance(name, str) and "/" not in name for name in names.values())
+    if not is_map:
+        raise UnusableFactsError(f"{index.name} names no files of this folder")
+    return dict(names)
+
+
+def _tensors(path: Path) -> tuple[Tensor, ...]:
+    try:
+        with path.open("rb") as file:
+            start = file.read(_FIRST_BYTES)
+            return read_header(start + file.read(header_length(start, file=path.name)), file=path.name)
+    except OSError as exc:
+        raise ModelFileError(f"{path} cannot be read: {exc.strerror}", next_step="give this user the file") from exc
+
+
+def _file_name(model_id: str, revision: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "--", f"{model_id}@{revision}")
+
+
+def _read(place: Path) -> FitModel | None:
+    try:
+        record = json.loads(place.read_bytes())
+        return model_of_record(record, f"{record.get('source')}, seen earlier")
+    except (OSError, ValueError, AttributeError, UnusableFactsError):
+        # Of an older version, or cut short by a full disk: it is asked for again.
+        return None
+
+
+def _keep(place: Path, record: dict[str, Any]) -> None:
+    # A cache that cannot be written costs another question next time, and no plan.
+    with contextlib.suppress(OSError):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with _new_file(place) as path:
+            path.write_text(json.dumps(record), encoding="utf-8")
+            path.replace(place)
+
+
+@contextlib.contextmanager
+def _new_file(place: Path) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir=place.parent) as folder:
+        yield Path(folder) / place.name
+
+
+def _unusable(what: str, exc: UnusableFactsError) -> ModelFileError:
+    return ModelFileError(
+        f"what {what} says of itself cannot be planned with: {exc}",
+        next_step="look whether its download is whole, or choose another checkpoint",
+    )

@@ -1,0 +1,94 @@
+"""Which GPUs a plan is made for: those that were named, else this machine's, else those that the profile is for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scout_deploy.errors import GpuUnavailableError, ProfileError
+from scout_deploy.fit.gpu_kind import PlanGpu, UnknownGpusError, of_driver, read_gpus
+from scout_deploy.gpus.gpu import Gpu, describe_gpus
+from scout_deploy.gpus.inventory import Inventory
+from scout_deploy.profile.engine import Hardware
+from scout_deploy.profile.profile import Profile
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpusToPlan:
+    """The GPUs of one box.
+
+    Args:
+        origin: Why these, for a person; empty where they were named.
+        is_free_choice: Whether a plan may use some of them alone; else all of them are meant.
+    """
+
+    gpus: tuple[PlanGpu, ...]
+    origin: str = ""
+    is_free_choice: bool = True
+
+    def of_replica(self, profile: Profile) -> tuple[PlanGpu, ...]:
+        """Return the GPUs of the profile's first replica.
+
+        Raises:
+            ProfileError: There are more replicas than GPUs.
+        """
+        most = len(self.gpus) // profile.replicas
+        if most == 0:
+            raise ProfileError(
+                f"replicas: got {profile.replicas}, and there are {len(self.gpus)} GPUs",
+                next_step="--set replicas=1, or name more GPUs",
+            )
+        wanted = profile.hardware.gpu_count
+        count = min(wanted, most) if wanted is not None and self.is_free_choice else most
+        return self.gpus[:count]
+
+
+def named_gpus(written: str, *, is_free_choice: bool) -> GpusToPlan:
+    """Return the GPUs that `--gpus` names.
+
+    Raises:
+        ProfileError: It names none that are known.
+    """
+    try:
+        return GpusToPlan(gpus=read_gpus(written), is_free_choice=is_free_choice)
+    except UnknownGpusError as exc:
+        raise ProfileError(f"--gpus: got {written!r}: {exc}") from exc
+
+
+def gpus_here(inventory: Inventory, hardware: Hardware) -> GpusToPlan:
+    """Return this machine's GPUs, as far as they are of the profile's kind, the freest first; else the profile's own.
+
+    Raises:
+        GpuUnavailableError: There are none, and the profile names none either.
+    """
+    if inventory.gpus:
+        usable = [gpu for gpu in inventory.gpus if hardware.gpu_ids is None or gpu.index in hardware.gpu_ids]
+        kinds = {gpu.name for gpu in usable}
+        largest = max(kinds, key=lambda name: _memory(usable, name), default=None)
+        chosen = sorted((gpu for gpu in usable if gpu.name == largest), key=lambda gpu: -gpu.memory_free_bytes)
+        found = of_driver(chosen)
+        if found:
+            more = f"; {describe_gpus(inventory.gpus)} are here" if len(kinds) > 1 else ""
+            return GpusToPlan(gpus=found, origin=f"the GPUs of this machine{more}")
+    meant = gpus_of(hardware)
+    if meant is None:
+        raise GpuUnavailableError(
+            inventory.problem or "this machine has no GPU whose memory is known, and the profile names none",
+            next_step="name the GPUs to plan for, as in --gpus 4xH100-80GB",
+        )
+    return GpusToPlan(
+        gpus=meant, origin="the GPUs that the profile is for, as this machine has none whose memory is known"
+    )
+
+
+def gpus_of(hardware: Hardware) -> tuple[PlanGpu, ...] | None:
+    """Return the GPUs that a profile is for; None where it does not say, or the kind is not known."""
+    if hardware.gpu_kind is None:
+        return None
+    size = "" if hardware.gpu_memory_gb is None else f"-{hardware.gpu_memory_gb:.0f}GB"
+    try:
+        return read_gpus(f"{hardware.gpu_count or 1}x{hardware.gpu_kind}{size}")
+    except UnknownGpusError:
+        return None
+
+
+def _memory(gpus: Sequence[Gpu], name: str) -> int:
+    return sum(gpu.memory_total_bytes or 0 for gpu in gpus if gpu.name == name)
