@@ -1,0 +1,1 @@
+"""Loads: when requests are sent, and by whom. Needs the extra `bench`."""

@@ -1,0 +1,232 @@
+"""A load from Locust's own command line or page: requests, token metrics and open loop, on any number of workers."""
+
+import logging
+import os
+import sys
+import time
+from argparse import Namespace
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import gevent
+from gevent.event import Event
+from locust.env import Environment
+from locust.runners import MasterRunner, WorkerRunner
+
+from scout_loadtest.arrivals import due_times
+from scout_loadtest.client.api_client import ApiClient
+from scout_loadtest.errors import InputError
+from scout_loadtest.figures_of import e2e_ms, tpot_ms, ttft_ms
+from scout_loadtest.load.open_loop import MOST_IN_FLIGHT, OpenLoop
+from scout_loadtest.load.summary import summary_lines
+from scout_loadtest.load.tally import Tally
+from scout_loadtest.load.watch import Watch
+from scout_loadtest.record import Record
+from scout_loadtest.step import Arrival
+from scout_loadtest.workload.data_file import read_data
+from scout_loadtest.workload.data_row import DataRow
+from scout_loadtest.workload.kind import read_mix
+from scout_loadtest.workload.plan import RequestPlan
+
+WRONG_INPUT = 2
+_MESSAGE = "scout_loadtest"
+
+
+class LocustLoad:
+    """What the processes of one run of Locust share a part of: the plan, the counts.
+
+    Attributes:
+        is_ready: Whether there is something that can be sent.
+
+    Args:
+        environment: Its events are listened to.
+    """
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._tallies: dict[str, Tally] = defaultdict(Tally)
+        self._cpu = 0.0
+        self._watch = Watch()
+        self._began_s = self._ended_s = time.monotonic()
+        self._is_running = False
+        self.is_ready = False
+        self._open_loop: OpenLoop | None = None
+        self._over = Event()
+        events = environment.events
+        events.test_start.add_listener(self._on_test_start)
+        events.test_stop.add_listener(self._on_test_stop)
+        events.report_to_master.add_listener(self._on_report_to_master)
+        events.worker_report.add_listener(self._on_worker_report)
+        events.quit.add_listener(self._on_quit)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests are sent by a schedule, and not by the users."""
+        return str(self._options.arrival) != Arrival.CLOSED
+
+    @property
+    def _options(self) -> Namespace:
+        options: Namespace | None = self._environment.parsed_options
+        if options is None:
+            raise InputError("this load needs the options of Locust's command line", "run it with locust -f")
+        return options
+
+    def check(self) -> None:
+        """Look at what was given before anything is sent.
+
+        Raises:
+            InputError: Something of it cannot be used.
+        """
+        options = self._options
+        self._read_rows()
+        if self.is_open and not options.rate > 0:
+            raise InputError(f"{options.arrival} arrivals have no rate", "add --rate, in requests a second")
+        if self._environment.host is not None:
+            self.new_client(1).close()
+
+    def new_client(self, connections: int) -> ApiClient:
+        """Return a client of the API that is loaded."""
+        return ApiClient(
+            self._environment.host or "",
+            connections=connections,
+            timeout_s=self._options.request_timeout,
+            api_key=os.environ.get("SCOUT_API_KEY") or None,
+            clock=self._elapsed_s,
+        )
+
+    def ask(self, client: ApiClient, mix: Mapping[str, float]) -> None:
+        """Send the next request of a mixture and count it."""
+        name = repr(sorted(mix.items()))
+        request = self._plans(name, mix).request(next(self._numbers[name]))
+        self._take(client.send(request, is_warm_up=self._elapsed_s() < self._options.warm_up))
+
+    def _plans(self, name: str, mix: Mapping[str, float]) -> RequestPlan:
+        if name not in self._plan_of:
+            self._plan_of[name] = RequestPlan(seed=self._options.seed, shares=read_mix(mix), rows=self._rows)
+        return self._plan_of[name]
+
+    def _take(self, record: Record) -> None:
+        said = f"{record.error.value}: {record.error_text}" if record.error else None
+        self._environment.events.request.fire(
+            request_type="POST",
+            name=record.kind,
+            response_time=e2e_ms(record),
+            response_length=0,
+            exception=RuntimeError(said) if said else None,
+            context={},
+        )
+        if record.is_warm_up:
+            return
+        self._tallies[record.kind].add(record)
+        if said is None:
+            # Into Locust's table beside the requests, but not into their sum.
+            for method, value in (("TTFT", ttft_ms(record)), ("TPOT", tpot_ms(record))):
+                if value is not None:
+                    self._environment.stats.get(record.kind, method).log(round(value), 0)
+
+    def _on_test_start(self, **_: Any) -> None:
+        self._tallies.clear()
+        self._cpu = 0.0
+        self._began_s, self._is_running = time.monotonic(), True
+        runner = self._environment.runner
+        self.is_ready = self._is_usable()
+        if not self.is_ready:
+            return
+        if isinstance(runner, MasterRunner):
+            # Options that Locust does not know go to its workers with the first message.
+            self._options.scout_workers = runner.worker_count
+            self._options.scout_mix = self._whole_mix()
+            return
+        workers = max(1, getattr(self._options, "scout_workers", 1))
+        place = max(0, getattr(runner, "worker_index", 0)) % workers
+        self._rows = self._read_rows()
+        self._plan_of: dict[str, RequestPlan] = {}
+        self._numbers: dict[str, Iterator[int]] = defaultdict(lambda: count(place, workers))
+        self._watch = Watch()
+        self._watch.start()
+        if self.is_open:
+            self._start_open_loop(place, workers)
+
+    def _is_usable(self) -> bool:
+        """Look again at what was given, by the page or the master this time; where it is wrong, say so and end."""
+        try:
+            self.check()
+        except InputError as exc:
+            logging.getLogger(__name__).error("%s; %s", exc.message, exc.next_step)  # noqa: TRY400 # no bug of ours
+            self._environment.process_exit_code = WRONG_INPUT
+            runner, options = self._environment.runner, self._options
+            if runner is not None:
+                # Locust is just about to start it.
+                gevent.spawn(runner.quit if options.headless or options.worker else runner.stop)
+            return False
+        self._environment.process_exit_code = None
+        return True
+
+    def _read_rows(self) -> tuple[DataRow, ...]:
+        return read_data(Path(self._options.data) if self._options.data else None)
+
+    def _whole_mix(self) -> dict[str, float]:
+        mix: dict[str, float] = defaultdict(float)
+        for user_class in self._environment.user_classes:
+            shares = read_mix(getattr(user_class, "mix", {"mixed": 1}))
+            for kind, share in shares.items():
+                mix[str(kind)] += share * user_class.weight
+        return dict(mix)
+
+    def _start_open_loop(self, place: int, workers: int) -> None:
+        options = self._options
+        dues = due_times(Arrival(options.arrival), rate=options.rate, seed=options.seed)
+        self._over = Event()
+        self._open_loop = OpenLoop(
+            plan=RequestPlan(
+                seed=options.seed,
+                shares=read_mix(getattr(options, "scout_mix", None) or self._whole_mix()),
+                rows=self._rows,
+            ),
+            schedule=(pair for pair in enumerate(dues) if pair[0] % workers == place),
+            client=self.new_client(MOST_IN_FLIGHT),
+            clock=self._elapsed_s,
+            begin=lambda: None,
+            end=self._take,
+            warm_up_s=options.warm_up,
+            ends_s=float("inf"),
+        )
+        gevent.spawn(self._open_loop.run, self._over)
+
+    def _on_test_stop(self, **_: Any) -> None:
+        self._over.set()
+        if self._open_loop is not None:
+            self._open_loop.wait(self._environment.stop_timeout)
+            self._open_loop = None
+        self._note_end()
+
+    def _note_end(self) -> None:
+        if self._is_running:
+            self._ended_s, self._is_running = time.monotonic(), False
+            if not isinstance(self._environment.runner, MasterRunner):
+                self._cpu = self._watch.cpu
+                self._watch.stop()
+
+    def _on_report_to_master(self, *, data: dict[str, Any], **_: Any) -> None:
+        tallies = {kind: tally.message() for kind, tally in self._tallies.items()}
+        data[_MESSAGE] = {"tallies": tallies, "cpu": self._watch.cpu if self._is_running else self._cpu}
+        self._tallies.clear()
+
+    def _on_worker_report(self, *, data: dict[str, Any], **_: Any) -> None:
+        message = data.get(_MESSAGE, {"tallies": {}, "cpu": 0.0})
+        self._cpu = max(self._cpu, message["cpu"])
+        for kind, tally in message["tallies"].items():
+            self._tallies[kind].merge(tally)
+
+    def _on_quit(self, **_: Any) -> None:
+        if isinstance(self._environment.runner, WorkerRunner) or not self._tallies:
+            return
+        self._note_end()
+        measured_s = self._ended_s - self._began_s - self._options.warm_up
+        print("\n".join(summary_lines(self._tallies, elapsed_s=measured_s, cpu=self._cpu)), file=sys.stderr)
+
+    def _elapsed_s(self) -> float:
+        return time.monotonic() - self._began_s

@@ -1,0 +1,117 @@
+"""When the server was away, and what was lost by it."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from scout_loadtest.bench_run import BenchRun, Sample
+from scout_loadtest.record import ErrorKind, Record
+
+_OF_A_LOSS = frozenset(
+    {
+        ErrorKind.REFUSED,
+        ErrorKind.BROKEN,
+        ErrorKind.CUT_OFF,
+        ErrorKind.NOT_READY,
+        ErrorKind.SERVER,
+        ErrorKind.TIMEOUT,
+        ErrorKind.ERROR_EVENT,
+    }
+)
+# Kinds that say by themselves that nobody was there.
+_OF_AN_ABSENCE = frozenset({ErrorKind.REFUSED, ErrorKind.BROKEN, ErrorKind.NOT_READY, ErrorKind.CUT_OFF})
+# So many in a row, with no success between them, are an absence and not some requests' bad luck.
+_FEWEST_FAILURES = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outage:
+    """One absence.
+
+    Args:
+        begins_s: Since the run began.
+        ends_s: When it was seen to be over; the end of what was seen where it never was.
+        what: "proxy" or "engine".
+        is_over: Whether the server was seen again.
+        lost: Requests that failed in it, by kind.
+    """
+
+    begins_s: float
+    ends_s: float
+    what: str
+    is_over: bool
+    lost: Counter[ErrorKind]
+
+
+def outages(run: BenchRun) -> list[Outage]:
+    """Return the absences that the samples saw; where nobody looked, those that failed requests tell of."""
+    spans = _seen(run.timeline) if run.timeline else _told(run)
+    return [_with_losses(run, *span) for span in spans]
+
+
+def absences(timeline: Sequence[Sample]) -> Iterator[tuple[float, float, str]]:
+    """Yield each time without an answer of the proxy ("proxy") or without an engine that serves ("engine")."""
+    since, what = 0.0, ""
+    for sample in timeline:
+        now = _missing(sample)
+        if now == what:
+            continue
+        if what:
+            yield since, sample.at_s, what
+        since, what = sample.at_s, now
+    if what:
+        yield since, timeline[-1].at_s, what
+
+
+def _missing(sample: Sample) -> str:
+    if not sample.is_answering:
+        return "proxy"
+    return "engine" if sample.engines_serving == 0 else ""
+
+
+def _seen(timeline: Sequence[Sample]) -> Iterator[tuple[float, float, str, bool]]:
+    """The absences with those that follow each other at once made one."""
+    spans = list(absences(timeline))
+    while spans:
+        begins_s, ends_s, what = spans.pop(0)
+        while spans and spans[0][0] == ends_s:
+            ends_s = spans.pop(0)[1]
+            what = "engine"
+        yield begins_s, ends_s, what, _missing(timeline[-1]) == "" or ends_s < timeline[-1].at_s
+
+
+def _told(run: BenchRun) -> Iterator[tuple[float, float, str, bool]]:
+    ends = sorted(
+        (step.starts_s + record.ended_s, record.error is None)
+        for step in run.steps
+        for record in step.result.records
+        if record.error is None or record.error in _OF_AN_ABSENCE
+    )
+    failed: list[float] = []
+    for at, is_success in [*ends, (0.0, True)]:
+        if not is_success:
+            failed.append(at)
+            continue
+        if len(failed) >= _FEWEST_FAILURES:
+            yield failed[0], failed[-1], "engine", failed[-1] < ends[-1][0]
+        failed = []
+
+
+def _with_losses(run: BenchRun, begins_s: float, ends_s: float, what: str, is_over: bool) -> Outage:
+    looks = [sample.at_s for sample in run.timeline]
+    # It may have begun right after the look before.
+    since = max((at for at in looks if at < begins_s), default=begins_s)
+    lost = Counter(
+        record.error
+        for at, record in _failures(run)
+        if record.error in _OF_A_LOSS and at >= since and at - (record.ended_s - record.sent_s) <= ends_s
+    )
+    return Outage(begins_s=begins_s, ends_s=ends_s, what=what, is_over=is_over, lost=lost)
+
+
+def _failures(run: BenchRun) -> Iterator[tuple[float, Record]]:
+    """With when each ended, in the run's time."""
+    for step in run.steps:
+        for record in step.result.records:
+            if record.error is not None:
+                yield step.starts_s + record.ended_s, record
