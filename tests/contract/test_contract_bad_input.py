@@ -235,6 +235,19 @@ def test_a_head_that_is_too_large_is_a_431(api: Api) -> None:
     assert answer.json().keys() == {"detail"}
 
 
+def test_the_wish_for_another_protocol_is_ignored(api: Api) -> None:
+    body = b'{"prompt": "Name a colour.", "max_length": 4}'
+    wish = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n"
+    with api.connect() as connection:
+        connection.sendall(
+            b"POST /generate HTTP/1.1\r\nHost: x\r\n%bContent-Length: %d\r\n\r\n%b" % (wish, len(body), body)
+        )
+        answer = read_answer(connection)
+
+    assert answer.status == 200
+    assert answer.json()["parameters"]["prompt"] == "Name a colour."
+
+
 def test_a_connection_serves_on_after_a_refused_request(api: Api) -> None:
     answers = []
     with api.connect() as connection:

@@ -9,6 +9,7 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
+from schemathesis.schemas import BaseSchema
 
 from contract.api import TIMEOUT_S, Api
 
@@ -60,9 +61,14 @@ def bounded(max_examples: int) -> settings:
     )
 
 
+@pytest.fixture(scope="module")
+def document(api: Api) -> BaseSchema:
+    return schemathesis.openapi.from_url(f"{api.url}/openapi.json", timeout=TIMEOUT_S)
+
+
 @pytest.mark.parametrize("path", ["/", "/health", "/status", "/metrics"])
-def test_every_answer_to_a_look_is_declared(api: Api, path: str) -> None:
-    operation = schemathesis.openapi.from_url(f"{api.url}/openapi.json")[path]["GET"]
+def test_every_answer_to_a_look_is_declared(document: BaseSchema, path: str) -> None:
+    operation = document[path]["GET"]
 
     operation.Case().call_and_validate(timeout=TIMEOUT_S)
 
@@ -70,8 +76,10 @@ def test_every_answer_to_a_look_is_declared(api: Api, path: str) -> None:
 @pytest.mark.parametrize(
     ("mode", "expected"), [(GenerationMode.POSITIVE, 200), (GenerationMode.NEGATIVE, 422)], ids=["valid", "invalid"]
 )
-def test_every_made_up_request_gets_a_declared_answer(api: Api, mode: GenerationMode, expected: int) -> None:
-    operation = schemathesis.openapi.from_url(f"{api.url}/openapi.json")["/generate"]["POST"]
+def test_every_made_up_request_gets_a_declared_answer(
+    document: BaseSchema, mode: GenerationMode, expected: int
+) -> None:
+    operation = document["/generate"]["POST"]
     statuses: set[int] = set()
 
     @bounded(50)
@@ -86,8 +94,8 @@ def test_every_made_up_request_gets_a_declared_answer(api: Api, mode: Generation
     assert statuses == {expected}
 
 
-def test_any_bytes_get_a_declared_answer_below_500(api: Api) -> None:
-    operation = schemathesis.openapi.from_url(f"{api.url}/openapi.json")["/generate"]["POST"]
+def test_any_bytes_get_a_declared_answer_below_500(api: Api, document: BaseSchema) -> None:
+    operation = document["/generate"]["POST"]
     statuses: set[int] = set()
 
     @bounded(150)

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from contract.api import Api
 
-STATUSES_OF_GENERATE = {"200", "408", "413", "422", "429", "500", "503", "504"}
+STATUSES_OF_GENERATE = {"200", "401", "408", "413", "415", "422", "429", "500", "503", "504"}
 
 
 def test_root_has_exactly_the_documented_keys_and_says_active(api: Api) -> None:

@@ -4,16 +4,18 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import requests
 
-from scout_deploy.processes import ProcessIdentity, free_port, marked_processes
-from scout_deploy.runtimes.supervisor import MARK_VARIABLE
+from fakes.no_docker import without_docker
+from fakes.this_machine import unused_port
+from scout_deploy.deployment_store import MARK_VARIABLE
+from scout_deploy.processes import ProcessIdentity, marked_processes
 
 COMMAND = str(Path(sys.executable).parent / "scout-deploy")
 TIMEOUT_S = 60
@@ -21,10 +23,17 @@ TIMEOUT_S = 60
 
 @dataclass(frozen=True)
 class CommandLine:
-    """Runs commands; `port` is free for this home's deployment."""
+    """Runs commands; `port` is free for this home's deployment.
+
+    Args:
+        prefix: What they are run through, such as `nsenter` and its options.
+        variables: Of their environment, besides this process's.
+    """
 
     home: Path
     port: int
+    prefix: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -32,27 +41,36 @@ class CommandLine:
             **os.environ,
             "XDG_STATE_HOME": str(self.home / "state"),
             "XDG_CONFIG_HOME": str(self.home / "config"),
+            **self.variables,
         }
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [COMMAND, *arguments],
-            env=self.environment,
-            cwd=self.home,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
+    def run(self, *arguments: str, variables: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end.
+
+        Raises:
+            AssertionError: It did not end in time; says what it had printed.
+        """
+        try:
+            return subprocess.run(
+                [*self.prefix, COMMAND, *arguments],
+                env={**self.environment, **(variables or {})},
+                cwd=self.home,
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as exc:
+            raise AssertionError(f"{exc}; it printed {exc.stdout!r} and {exc.stderr!r}") from exc
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a command and do not wait for it."""
         return subprocess.Popen(
-            [COMMAND, *arguments],
+            [*self.prefix, COMMAND, *arguments],
             env=self.environment,
             cwd=self.home,
             stdout=subprocess.PIPE,
@@ -87,8 +105,12 @@ class CommandLine:
         return deployment
 
     def pid(self, role: str) -> int | None:
-        """Return the pid of a role's process, None while it is down."""
-        processes = self.status()["status"]["processes"]
+        """Return the pid of a role's process, None while it is down.
+
+        From the supervisor's file: an engine is ready sooner than a command has answered.
+        """
+        status = json.loads((self.home / "state/scout-deploy/deployments/scout/status.json").read_bytes())
+        processes = status["processes"]
         identity = next(process["identity"] for process in processes if process["role"] == role)
         return None if identity is None else int(identity["pid"])
 
@@ -96,7 +118,7 @@ class CommandLine:
 @contextmanager
 def command_line(home: Path) -> Iterator[CommandLine]:
     """Give a command line with an empty home, and take down whatever runs there at the end."""
-    cli = CommandLine(home, free_port("127.0.0.1"))
+    cli = CommandLine(home, unused_port(), variables=without_docker(home))
     try:
         yield cli
     finally:

@@ -7,11 +7,24 @@ import asyncio
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+
+from fakes.engine_streams import (
+    DONE,
+    EventWriter,
+    Stream,
+    chat_event,
+    completion_event,
+    native_error,
+    native_event,
+    openai_error,
+    openai_whole,
+)
+from fakes.engine_waits import Gate, left, wait
 
 
 class Failure(Enum):
@@ -39,22 +52,35 @@ class Behaviour:
     """What the engine does next.
 
     Args:
-        delay_s: Before each answer to `/generate`.
+        delay_s: Before each answer to `/generate`, a probe's generation not counted.
         delay_of_first_s: Before the first one, where it differs.
         failing_after: How many generations succeed before `failure` begins.
+        proof_failure: What happens to a probe's generation; the same as `failure` where it is None.
         details: Sent with every text, where given.
+        counts: Tokens of the prompt and of the text, as the headers say it.
         text: Gives the text for a request body.
+        gate: Holds back what is asked of the model, after the delays.
+        stream: What streams hold; `failure` and the delays come before it. The text of unstreamed /v1 answers too.
+        message: Of an unstreamed chat, where it is another one.
+        refuse: Gives the message with which a /v1 request is refused as invalid, for its body.
     """
 
     delay_s: float = 0.0
     delay_of_first_s: float | None = None
     details: dict[str, Any] | None = None
+    counts: tuple[str, str] = ("3", "5")
     failure: Failure = Failure.NONE
     failing_after: int = 0
+    proof_failure: Failure | None = None
     healthy: bool = True
     max_input_tokens: int = 1023
     max_total_tokens: int = 1024
+    max_concurrent_requests: int = 128
+    gate: Gate | None = None
     text: Callable[[dict[str, Any]], str] = lambda body: f"text {body['parameters'].get('seed')}"
+    stream: Stream = field(default_factory=Stream)
+    message: dict[str, Any] | None = None
+    refuse: Callable[[dict[str, Any]], str | None] = lambda _: None
 
 
 @dataclass
@@ -62,14 +88,21 @@ class Counters:
     """What has been seen so far."""
 
     generations: list[dict[str, Any]] = field(default_factory=list)
+    heads: list[str] = field(default_factory=list)
     tokenized: list[str] = field(default_factory=list)
+    proofs: int = 0
     probes: int = 0
     in_flight: int = 0
     most_in_flight: int = 0
     cancelled: int = 0
     connections: int = 0
+    written_bytes: int = 0
+
+    def count(self, written_bytes: int) -> None:
+        self.written_bytes += written_bytes
 
 
+_TURNS = 5
 _PLAIN = "text/plain; charset=utf-8"
 _ERRORS: dict[Failure, tuple[int, str, str]] = {
     Failure.GENERATION: (
@@ -91,6 +124,9 @@ _ERRORS: dict[Failure, tuple[int, str, str]] = {
     Failure.GARBAGE: (200, "application/json", '{"generated_text": "\\ud800'),
     Failure.NO_TEXT: (200, "application/json", "[1]"),
 }
+
+
+_Answer = Callable[[asyncio.StreamWriter, Behaviour, dict[str, Any]], Coroutine[Any, Any, bool]]
 
 
 class FakeEngine:
@@ -134,6 +170,10 @@ class FakeEngine:
 
     async def _kill(self) -> None:
         if self._server is not None:
+            # A connection that is being accepted while the server closes would never be closed itself.
+            for listener in self._server.sockets:
+                self._loop.remove_reader(listener.fileno())
+            await _turns(_TURNS)
             self._server.close()
             self._server = None
         for writer in self._writers:
@@ -141,6 +181,7 @@ class FakeEngine:
         for handler in self._handlers:
             handler.cancel()
         await asyncio.gather(*self._handlers, return_exceptions=True)
+        await _turns(_TURNS)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         handler = asyncio.current_task()
@@ -175,13 +216,37 @@ class FakeEngine:
                 self.seen.tokenized.append(text)
                 self._send(writer, 200, json.dumps(_tokens(text), separators=(",", ":")))
             case "POST", "/generate":
+                self.seen.heads.append(head)
                 return await self._generate(reader, writer, json.loads(body))
+            case "POST", "/generate_stream":
+                self.seen.heads.append(head)
+                return await self._generate(reader, writer, json.loads(body), self._stream_native)
+            case "POST", "/":
+                self.seen.heads.append(head)
+                asked = json.loads(body)
+                answer = self._stream_native if asked.get("stream") else self._answer_list
+                return await self._generate(reader, writer, {"parameters": {}, **asked}, answer)
+            case "POST", "/v1/chat/completions" | "/v1/completions":
+                self.seen.heads.append(head)
+                return await self._generate(reader, writer, json.loads(body), self._answer_openai)
+            case "POST", "/chat_tokenize":
+                messages = json.loads(body)["messages"]
+                found = _tokens(" ".join(message["content"] for message in messages))
+                self._send(writer, 200, json.dumps({"tokenize_response": found, "templated_text": ""}))
             case _:
                 self._send(writer, 404, "")
         return True
 
-    async def _generate(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: dict[str, Any]) -> bool:
+    async def _generate(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        body: dict[str, Any],
+        answer: _Answer | None = None,
+    ) -> bool:
         behaviour = self.behaviour
+        if body.get("inputs") == "Hello" and body["parameters"].get("max_new_tokens") == 1:
+            return await self._prove(writer, behaviour)
         self.seen.generations.append(body)
         failing = behaviour.failure is not Failure.NONE and len(self.seen.generations) > behaviour.failing_after
         first_s = behaviour.delay_s if behaviour.delay_of_first_s is None else behaviour.delay_of_first_s
@@ -189,27 +254,79 @@ class FakeEngine:
         self.seen.in_flight += 1
         self.seen.most_in_flight = max(self.seen.most_in_flight, self.seen.in_flight)
         try:
-            if not await self._wait(reader, delay_s):
+            if not await wait(reader, delay_s):
                 self.seen.cancelled += 1
                 return False
+            if failing:
+                return await self._unless_left(reader, self._fail_at_gate(writer, behaviour))
+            return await self._unless_left(reader, (answer or self._answer_whole)(writer, behaviour, body))
         finally:
             self.seen.in_flight -= 1
-        if failing:
-            return await self._fail(writer, behaviour.failure)
-        details = {} if behaviour.details is None else {"details": behaviour.details}
-        answer = json.dumps({"generated_text": behaviour.text(body), **details})
-        self._send(writer, 200, answer, "x-prompt-tokens: 3\r\nx-generated-tokens: 5\r\n")
+
+    async def _prove(self, writer: asyncio.StreamWriter, behaviour: Behaviour) -> bool:
+        self.seen.proofs += 1
+        failure = behaviour.failure if behaviour.proof_failure is None else behaviour.proof_failure
+        if failure is not Failure.NONE:
+            return await self._fail(writer, failure)
+        self._answer(writer, behaviour, {"parameters": {}})
         return True
 
-    async def _wait(self, reader: asyncio.StreamReader, delay_s: float) -> bool:
-        """Return False when the client went away meanwhile."""
-        if delay_s <= 0:
+    async def _unless_left(self, reader: asyncio.StreamReader, answer: Coroutine[Any, Any, bool]) -> bool:
+        """Answer for as long as the client is there."""
+        answering, leaving = asyncio.ensure_future(answer), asyncio.ensure_future(left(reader))
+        try:
+            await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if answering.done() and not isinstance(answering.exception(), ConnectionError):
+                return answering.result()
+            self.seen.cancelled += 1
+            return False
+        finally:
+            answering.cancel()
+            leaving.cancel()
+            await asyncio.gather(answering, leaving, return_exceptions=True)
+
+    async def _answer_whole(self, writer: asyncio.StreamWriter, behaviour: Behaviour, body: dict[str, Any]) -> bool:
+        if behaviour.gate is not None:
+            await behaviour.gate.wait()
+        self._answer(writer, behaviour, body)
+        return True
+
+    async def _answer_list(self, writer: asyncio.StreamWriter, behaviour: Behaviour, body: dict[str, Any]) -> bool:
+        self._answer(writer, behaviour, body, many=True)
+        return True
+
+    async def _answer_openai(self, writer: asyncio.StreamWriter, behaviour: Behaviour, body: dict[str, Any]) -> bool:
+        script, is_chat = behaviour.stream, "messages" in body
+        if (refusal := behaviour.refuse(body)) is not None:
+            self._send(writer, 422, json.dumps({"error": refusal, "error_type": "validation"}))
             return True
-        leaving = asyncio.ensure_future(reader.read(1))
-        done, _ = await asyncio.wait({leaving}, timeout=delay_s)
-        leaving.cancel()
-        await asyncio.gather(leaving, return_exceptions=True)
-        return not done
+        if body.get("stream"):
+            event = chat_event(script, body) if is_chat else completion_event(script)
+            return await EventWriter(
+                writer, script, event=event, error=openai_error, count=self.seen.count, end=DONE
+            ).write()
+        self._send(writer, 200, json.dumps(openai_whole(script, body, behaviour.message)))
+        return True
+
+    async def _stream_native(self, writer: asyncio.StreamWriter, behaviour: Behaviour, body: dict[str, Any]) -> bool:
+        event = native_event(behaviour.stream, body)
+        return await EventWriter(
+            writer, behaviour.stream, event=event, error=native_error, count=self.seen.count, gate=behaviour.gate
+        ).write()
+
+    def _answer(
+        self, writer: asyncio.StreamWriter, behaviour: Behaviour, body: dict[str, Any], *, many: bool = False
+    ) -> None:
+        details = {} if behaviour.details is None else {"details": behaviour.details}
+        one = {"generated_text": behaviour.text(body), **details}
+        answer = json.dumps([one] if many else one)
+        prompt, generated = behaviour.counts
+        self._send(writer, 200, answer, f"x-prompt-tokens: {prompt}\r\nx-generated-tokens: {generated}\r\n")
+
+    async def _fail_at_gate(self, writer: asyncio.StreamWriter, behaviour: Behaviour) -> bool:
+        if behaviour.gate is not None:
+            await behaviour.gate.wait()
+        return await self._fail(writer, behaviour.failure)
 
     async def _fail(self, writer: asyncio.StreamWriter, failure: Failure) -> bool:
         match failure:
@@ -235,7 +352,7 @@ class FakeEngine:
     ) -> None:
         payload = text.encode()
         head = f"HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {len(payload)}\r\n{headers}\r\n"
-        writer.write(head.encode("ascii") + payload)
+        writer.write(head.encode() + payload)
 
     def _info(self) -> dict[str, Any]:
         return {
@@ -243,8 +360,14 @@ class FakeEngine:
             "max_input_tokens": self.behaviour.max_input_tokens,
             "max_total_tokens": self.behaviour.max_total_tokens,
             "max_stop_sequences": 4,
+            "max_concurrent_requests": self.behaviour.max_concurrent_requests,
             "version": "3.3.6-dev0",
         }
+
+
+async def _turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
 
 
 def _tokens(text: str) -> list[dict[str, Any]]:

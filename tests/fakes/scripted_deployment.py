@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from fakes.this_machine import unused_port
 from scout_deploy.deployment import (
     PORT_PLACEHOLDER,
     DeploymentSpec,
@@ -16,7 +17,6 @@ from scout_deploy.deployment import (
     ProcessSpec,
     ProcessStatus,
 )
-from scout_deploy.processes import free_port
 from scout_deploy.runtimes.process_runtime import ProcessRuntime
 from scout_deploy.xdg import UserDirectories
 from scout_proxy.route_table import Identity, Limits, RouteTable, Serving
@@ -82,7 +82,7 @@ def scripted_deployment(tmp_path: Path) -> Iterator[ScriptedDeployment]:
         settings={"proxy/port": "1"},
         engine_kind="embedded",
         host="127.0.0.1",
-        port=free_port("127.0.0.1"),
+        port=unused_port(),
         proxy=ProcessSpec(
             role="proxy", argv=(*python, str(FAKES / "scripted_proxy.py"), str(routes), PORT_PLACEHOLDER)
         ),

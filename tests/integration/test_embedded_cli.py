@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,8 @@ import pytest
 
 from fakes.command_line import CommandLine, command_line
 from scout_deploy.model_file import demonstration_model
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +151,21 @@ def test_down_leaves_nothing_behind_and_is_idempotent(cli: CommandLine) -> None:
     assert cli.deployments() == []
 
 
+def test_make_down_takes_what_make_up_started_and_nothing_else(cli: CommandLine) -> None:
+    cli.up("--name", "another")
+    make = ["make", "--dry-run", "down", f"VENV={sys.prefix}"]
+    printed = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    (command,) = [line for line in printed.splitlines() if "scout-deploy" in line]
+
+    down = subprocess.run(["sh", "-c", command], env=cli.environment, capture_output=True, text=True, check=False)
+
+    assert (down.returncode, down.stderr.splitlines()[0]) == (
+        0,
+        "error: no deployment is named 'scout'; there are: another",
+    )
+    assert cli.deployments() == ["another"]
+
+
 def test_down_finishes_what_is_in_flight(cli: CommandLine) -> None:
     cli.up()
     # So hot that the model rarely ends by itself: a request that lasts.
@@ -172,7 +191,6 @@ def wait_in_flight(cli: CommandLine) -> None:
     [
         (("--profile", "embeded"), 2, "no profile is named 'embeded'; did you mean embedded"),
         (("--profile", "./nowhere.yaml"), 2, "nowhere.yaml"),
-        (("--profile", "a100-4bit"), 5, "profile 'a100-4bit' is for 1 A100 with 80 GB"),
         (("--set", "proxy.prot=1"), 2, "did you mean port?"),
         (("--set", "model.path=/nowhere/model.gguf"), 10, "/nowhere/model.gguf"),
         (("--set", "proxy.keys.variable=KEYS"), 2, "proxy/keys"),
@@ -190,6 +208,39 @@ def test_a_wrong_up_is_explained_and_leaves_nothing(
     assert (result.returncode, "Traceback" in result.stderr) == (status, False), result.stderr
     assert message in result.stderr
     assert cli.deployments() == []
+
+
+def test_ctrl_c_while_the_command_is_imported_shows_no_traceback(cli: CommandLine) -> None:
+    folder = cli.home / "first-on-the-path"
+    folder.mkdir()
+    (folder / "typer.py").write_text("raise KeyboardInterrupt\n", encoding="utf-8")
+
+    result = cli.run("version", variables={"PYTHONPATH": str(folder)})
+
+    assert (result.returncode, result.stderr) == (130, "interrupted\n")
+
+
+def test_a_profile_for_containers_says_what_works_without_docker(cli: CommandLine) -> None:
+    absent = {"DOCKER_HOST": f"unix://{cli.home}/docker.sock"}
+
+    result = cli.run("up", "--profile", "a100-4bit", variables=absent)
+
+    assert (result.returncode, "Traceback" in result.stderr) == (3, False), result.stderr
+    assert "the profile 'embedded' needs no Docker" in result.stderr
+
+
+def test_a_plan_for_gpus_needs_neither_gpus_nor_docker(cli: CommandLine) -> None:
+    absent = {"DOCKER_HOST": f"unix://{cli.home}/docker.sock", "HF_TOKEN": "hf_never_shown"}
+
+    result = cli.run("up", "--profile", "a100-4bit", "--dry-run", "--json", variables=absent)
+
+    plan = json.loads(result.stdout)
+    (engine,) = plan["engines"]
+    assert engine["environment"]["NUM_SHARD"] == "1"
+    assert engine["gpus"] == {"vendor": "nvidia", "ids": ["0"], "access": "device-request"}
+    assert all(mount["read_only"] for mount in engine["mounts"])
+    assert plan["proxy"]["ports"] == [{"container_port": 2025, "host": "127.0.0.1", "port": 2025}]
+    assert "hf_never_shown" not in result.stdout + result.stderr
 
 
 def test_an_error_under_json_is_one_json_object(cli: CommandLine) -> None:
@@ -246,7 +297,7 @@ def test_ctrl_c_takes_back_what_was_begun(cli: CommandLine) -> None:
 
     assert process.returncode == 130
     assert cli.processes() == ()
-    assert cli.run("status").stdout == "Nothing is running.\n"
+    assert cli.deployments() == []
 
 
 def test_an_unknown_command_is_a_usage_error(cli: CommandLine) -> None:
@@ -260,4 +311,4 @@ def test_an_unknown_deployment_lists_those_there_are(running: CommandLine) -> No
     result = running.run("status", "scuot")
 
     assert result.returncode == 9
-    assert "no deployment is named 'scuot': scout" in result.stderr
+    assert "no deployment is named 'scuot'; there are: scout" in result.stderr

@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
+from threading import Barrier, Event
 
 import pytest
 import requests
 
 from fakes.command_line import CommandLine, command_line
+from scout_deploy.deployment_store import MARK_VARIABLE
 from scout_deploy.processes import marked_processes
-from scout_deploy.runtimes.supervisor import MARK_VARIABLE
 
 NOT_LOADED = {"detail": "Model or tokenizer not loaded"}
 
@@ -42,7 +42,13 @@ def is_healthy(cli: CommandLine) -> bool:
 
 def outcome(cli: CommandLine) -> str:
     """Send one request and return how it was answered; an answer that the contract does not allow fails."""
-    answer = requests.post(f"{cli.url}/generate", json={"prompt": "A short story", "max_length": 48}, timeout=30)
+    # What the proxy has kept it would answer without any engine.
+    answer = requests.post(
+        f"{cli.url}/generate",
+        json={"prompt": "A short story", "max_length": 48},
+        headers={"Cache-Control": "no-cache"},
+        timeout=30,
+    )
     body = answer.json()
     if answer.status_code == 200:
         assert body.keys() == {"generated_texts", "parameters"}
@@ -59,9 +65,11 @@ def outcome(cli: CommandLine) -> str:
 
 def test_an_engine_killed_under_load_never_hangs_a_client_and_comes_back(running: CommandLine) -> None:
     stop = Event()
+    loaded = Barrier(5)
 
     def client() -> Counter[str]:
-        seen: Counter[str] = Counter()
+        seen = Counter([outcome(running)])
+        loaded.wait(timeout=30)
         while not stop.is_set():
             seen[outcome(running)] += 1
         return seen
@@ -69,6 +77,9 @@ def test_an_engine_killed_under_load_never_hangs_a_client_and_comes_back(running
     with ThreadPoolExecutor(4) as clients:
         futures = [clients.submit(client) for _ in range(4)]
         old = running.pid("engine")
+        loaded.wait(timeout=30)
+        # One answer more of somebody's: all four have sent their next.
+        assert outcome(running) == "200"
         assert old is not None
         os.kill(old, signal.SIGKILL)
         wait_until(lambda: not is_healthy(running))
@@ -79,6 +90,7 @@ def test_an_engine_killed_under_load_never_hangs_a_client_and_comes_back(running
     assert seen["503"] + seen["500"] > 0
     assert outcome(running) == "200"
     assert running.pid("engine") != old
+    assert "the engine was ended by SIGKILL" in running.run("diagnose", "scout").stdout
 
 
 def test_a_killed_proxy_comes_back(running: CommandLine) -> None:

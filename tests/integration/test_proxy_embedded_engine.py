@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-import scout_engine
+from fakes.demo_template import demo_template
 from fakes.running_proxy import RunningProxy, route_table, running_proxy, wait_until
-from scout_deploy.gguf.facts import read_gguf
 from scout_proxy.route_table import Template
 
 CHAT = (
@@ -38,14 +37,7 @@ def engine_process(port: int = 0) -> Iterator[tuple[subprocess.Popen[str], str]]
 
 @pytest.fixture(scope="module")
 def template() -> Template:
-    facts = read_gguf(Path(scout_engine.__file__).parent / "demo/scout-demo-q8_0.gguf")
-    assert facts.chat_template is not None
-    return Template(
-        chat_template=facts.chat_template,
-        bos_token=facts.bos_token or "",
-        eos_token=facts.eos_token or "",
-        special_tokens=facts.special_tokens,
-    )
+    return demo_template()
 
 
 @pytest.fixture(scope="module")

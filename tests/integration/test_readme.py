@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from fakes.no_docker import without_docker
+from fakes.this_machine import unused_port
 from scout_deploy.errors import DeployError
-from scout_deploy.processes import free_port
 from scout_deploy.profile.catalogue import profile_files, shipped_profiles_dir
 
 ROOT = Path(__file__).parents[2]
@@ -31,44 +32,25 @@ def commands(text: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def port() -> int:
-    return free_port("127.0.0.1")
+    return unused_port()
 
 
-@pytest.fixture
-def environment(tmp_path: Path, port: int) -> Iterator[Mapping[str, str]]:
-    folder = tmp_path
-    surroundings = {**os.environ, "XDG_STATE_HOME": str(folder / "state"), "XDG_CONFIG_HOME": str(folder / "config")}
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Mapping[str, str]]:
+    folder = tmp_path_factory.mktemp("readme")
+    own = {"XDG_STATE_HOME": str(folder / "state"), "XDG_CONFIG_HOME": str(folder / "config")}
+    surroundings = {**os.environ, **own, **without_docker(folder)}
     up = [str(BIN / "scout-deploy"), "up", "--port", str(port)]
-    subprocess.run(up, env=surroundings, check=True, capture_output=True, timeout=60)
+    subprocess.run(up, env=surroundings, check=True, capture_output=True, timeout=100)
     yield surroundings
-    subprocess.run([str(BIN / "scout-deploy"), "down"], env=surroundings, check=True, capture_output=True, timeout=60)
+    # The README's own commands end with it.
+    subprocess.run([str(BIN / "scout-deploy"), "down"], env=surroundings, check=False, capture_output=True, timeout=100)
 
 
 def on_test_port(text: str, port: int) -> str:
     local = text.replace("localhost:2025", f"localhost:{port}").replace(".venv/bin/", f"{BIN}/")
     local = local.replace("api_examples", f"api_examples --url http://localhost:{port}")
     return local.replace("up --profile embedded", f"up --profile embedded --port {port}")
-
-
-@pytest.mark.parametrize("text", [README, CHINESE_README], ids=["README.md", "README.zh.md"])
-def test_every_command_of_the_readme_works(environment: Mapping[str, str], port: int, text: str) -> None:
-    listed = commands(text)
-    assert len(listed) >= 7
-
-    for command in listed:
-        result = subprocess.run(
-            ["bash", "-ec", on_test_port(command, port)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-        assert result.returncode == 0, f"{command}\n{result.stdout}{result.stderr}"
-        assert result.stdout, command
-        if command.startswith("curl"):
-            assert '"generated_texts"' in result.stdout
 
 
 def test_the_python_of_the_readme_works(environment: Mapping[str, str], port: int) -> None:
@@ -86,10 +68,42 @@ def test_the_python_of_the_readme_works(environment: Mapping[str, str], port: in
         assert result.stdout.strip()
 
 
-def test_the_profile_of_the_readme_is_valid(tmp_path: Path) -> None:
-    (block,) = blocks("yaml")
+def test_every_command_of_both_readmes_works(environment: Mapping[str, str], port: int) -> None:
+    """Those that only the Chinese one has, and all of the other in their order: they end with `down`."""
+    listed, chinese = commands(README), commands(CHINESE_README)
+    assert min(len(listed), len(chinese)) >= 7
+    same = {without_comment(command) for command in listed}
+    only_chinese = [command for command in chinese if without_comment(command) not in same]
+
+    for command in (*only_chinese, *listed):
+        result = subprocess.run(
+            ["bash", "-ec", on_test_port(command, port)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+
+        assert result.returncode == 0, f"{command}\n{result.stdout}{result.stderr}"
+        assert result.stdout, command
+        if command.startswith("curl") and "/generate" in command:
+            assert '"generated_texts"' in result.stdout
+
+
+def without_comment(command: str) -> str:
+    return command.partition("  #")[0].rstrip()
+
+
+def test_the_readme_has_a_whole_profile() -> None:
+    assert len([block for block in blocks("yaml") if "\nextends: " in block]) == 1
+
+
+@pytest.mark.parametrize("block", blocks("yaml"))
+def test_the_profiles_of_the_readme_are_valid(tmp_path: Path, block: str) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text(block, encoding="utf-8")
+    # A part of one is of any profile.
+    path.write_text(block if "\nextends: " in block else f"extends: embedded\n{block}", encoding="utf-8")
 
     result = subprocess.run(
         [str(BIN / "scout-deploy"), "profiles", "validate", str(path)],

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,14 +11,24 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = {
     "scout_deploy": ROOT / "toolkit/scout_deploy",
     "scout_engine": ROOT / "toolkit/scout_engine",
+    "scout_loadtest": ROOT / "loadtests/scout_loadtest",
     "scout_proxy": ROOT / "proxy/scout_proxy",
 }
 ALLOWED_OF_OURS = {
-    "scout_deploy": {"scout_proxy.route_table", "scout_proxy.version"},
+    "scout_deploy": {
+        "scout_loadtest",
+        "scout_proxy.cache.redis_address",
+        "scout_proxy.route_table",
+        "scout_proxy.version",
+    },
     "scout_engine": set[str](),
+    "scout_loadtest": set[str](),
     "scout_proxy": set[str](),
 }
-ONE_FILE_ALONE = ("aiohttp", "docker", "huggingface_hub", "psutil", "redis", "xllamacpp")
+# What needs the extra `bench`, and patches the standard library.
+OF_THE_EXTRA = ("gevent", "geventhttpclient", "locust")
+WITH_THE_EXTRA = ("scout_loadtest.client", "scout_loadtest.load", "scout_loadtest.run_step")
+ONE_FILE_ALONE = ("aiohttp", "docker", "huggingface_hub", "opentelemetry", "psutil", "redis", "xllamacpp")
 
 
 def module_name(package: str, path: Path) -> str:
@@ -31,7 +42,12 @@ def modules() -> Iterator[tuple[str, str, Path]]:
             yield package, module_name(package, path), path
 
 
-def imports(path: Path) -> Iterator[str]:
+@cache
+def imports(path: Path) -> frozenset[str]:
+    return frozenset(read_imports(path))
+
+
+def read_imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -63,6 +79,20 @@ def test_a_library_that_does_io_is_imported_by_one_file_of_a_room(library: str) 
         }
 
         assert len(users) <= 1, users
+
+
+def test_what_needs_the_extra_is_nowhere_else() -> None:
+    """Results can be read, compared and reported where the extra is not installed."""
+    banned = (*OF_THE_EXTRA, *WITH_THE_EXTRA)
+    wrong = [
+        f"{module} imports {name}"
+        for _, module, path in modules()
+        if not module.startswith(WITH_THE_EXTRA)
+        for name in imports(path)
+        if any(name == one or name.startswith(f"{one}.") for one in banned)
+    ]
+
+    assert wrong == []
 
 
 def test_no_import_cycles() -> None:

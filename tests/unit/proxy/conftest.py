@@ -3,6 +3,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from fakes.engine_waits import Gate
 from fakes.fake_engine import Behaviour, Counters, FakeEngine, fake_engine
 from fakes.running_proxy import RunningProxy, route_table, running_proxy
 
@@ -41,3 +42,11 @@ def proxy(service: Service) -> RunningProxy:
 @pytest.fixture
 def engine(service: Service) -> FakeEngine:
     return service.engine
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    """For an engine's behaviour; opened after the test, so that nothing waits for it any more."""
+    held = Gate()
+    yield held
+    held.open()

@@ -1,6 +1,6 @@
 import pytest
 
-from scout_proxy.chatml import Conversation, Message, parse_chatml
+from scout_proxy.prompt.chatml import Conversation, Message, parse_chatml
 
 
 def turn(role: str, content: str) -> str:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scout_proxy.control_tokens import ControlTokens
+from scout_proxy.prompt.control_tokens import ControlTokens
 
 JOINER = "\u2060"
 

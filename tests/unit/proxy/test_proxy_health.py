@@ -1,9 +1,19 @@
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 
 from fakes.fake_engine import Behaviour, Failure, FakeEngine, fake_engine
 from fakes.running_proxy import RunningProxy, route_table, running_proxy, wait_until
-from scout_proxy.engine import EngineFacts, Engines, Generated, GenerationParameters
 from scout_proxy.route_table import Phase, Upstream, UpstreamState
+from scout_proxy.upstreams.engine import (
+    Engine,
+    EngineFacts,
+    Engines,
+    Event,
+    Forwarded,
+    Generated,
+    GenerationParameters,
+    Pieces,
+)
 
 NOT_LOADED = {"detail": "Model or tokenizer not loaded"}
 
@@ -201,7 +211,7 @@ def test_a_client_that_cannot_be_imported_is_said(tmp_path: Path) -> None:
 
 
 class BrokenEngine:
-    """Has a defect, which is no error of the engine's that anyone expects."""
+    """Generates for probes alone; has a defect otherwise, which is no error of the engine's that anyone expects."""
 
     async def probe(self) -> EngineFacts:
         return EngineFacts(max_input_tokens=100, max_total_tokens=1000)
@@ -209,12 +219,36 @@ class BrokenEngine:
     async def count_tokens(self, text: str) -> int:
         return len(text)
 
-    async def generate(self, text: str, parameters: GenerationParameters) -> Generated:
-        raise RuntimeError(f"a defect at {text} with {parameters}")
+    async def generate(
+        self, text: str, parameters: GenerationParameters, headers: Mapping[str, str] | None = None
+    ) -> Generated:
+        if text == "Hello":
+            return Generated(text="x")
+        raise RuntimeError(f"a defect at {text} with {parameters} and {headers}")
+
+    async def stream(
+        self,
+        text: str,
+        parameters: GenerationParameters,
+        take: Callable[[Pieces], bool],
+        headers: Mapping[str, str] | None = None,
+    ) -> Generated | None:
+        generated = await self.generate(text, parameters, headers)
+        take(Pieces(texts=(generated.text,), generated=generated))
+        return generated
+
+    async def forward(self, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> Forwarded:
+        assert headers is None
+        return Forwarded(path.encode() + body, {})
+
+    async def forward_stream(
+        self, path: str, body: bytes, headers: Mapping[str, str] | None = None
+    ) -> AsyncGenerator[list[Event], None]:
+        yield [Event((await self.forward(path, body, headers)).body, {})]
 
 
 class BrokenEngines:
-    def open(self, url: str) -> BrokenEngine:
+    def open(self, url: str) -> Engine:
         assert url
         return BrokenEngine()
 

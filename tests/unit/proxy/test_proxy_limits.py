@@ -1,23 +1,13 @@
 import json
-import socket
 import threading
 
 import pytest
 import requests
 
 from fakes.fake_engine import FakeEngine
-from fakes.running_proxy import RunningProxy, wait_until
+from fakes.running_proxy import RunningProxy, read_answer, read_to_end, wait_until
 
 HEAD = b"POST /generate HTTP/1.1\r\nHost: x\r\n"
-
-
-def read_to_end(connection: socket.socket) -> bytes:
-    """Read until the server closes."""
-    received = b""
-    while chunk := connection.recv(65536):
-        received += chunk
-    connection.close()
-    return received
 
 
 def detail_of(answer: bytes) -> str:
@@ -84,7 +74,7 @@ def test_a_second_head_on_a_connection_has_its_own_time(proxy: RunningProxy) -> 
     proxy.limit(header_timeout_s=0.1)
     connection = proxy.connect()
     connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+    assert read_answer(connection).startswith(b"HTTP/1.1 200 ")
 
     connection.sendall(b"GET /hea")
 

@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from scout_proxy.contract import GenerateRequest
-from scout_proxy.engine import GenerationParameters
-from scout_proxy.sampling import generation_parameters, is_greedy
+from scout_proxy.generate.contract import GenerateRequest
+from scout_proxy.generate.sampling import generation_parameters, is_greedy
+from scout_proxy.upstreams.engine import GenerationParameters
 
 
 def parameters(**fields: Any) -> GenerationParameters:

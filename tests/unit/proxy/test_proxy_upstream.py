@@ -6,7 +6,6 @@ import pytest
 from text_generation import errors as library
 
 from fakes.fake_engine import Behaviour, Failure, FakeEngine, fake_engine
-from scout_proxy.engine import EngineFacts, GenerationParameters
 from scout_proxy.errors import (
     AnswerCutOffError,
     GenerationFailedError,
@@ -16,15 +15,18 @@ from scout_proxy.errors import (
     ProxyError,
     UpstreamLostError,
 )
-from scout_proxy.tgi import TgiEngine, TgiEngines
-from scout_proxy.upstream import UpstreamClient, open_session
+from scout_proxy.upstreams.client_session import Session
+from scout_proxy.upstreams.engine import EngineFacts, GenerationParameters
+from scout_proxy.upstreams.tgi import TgiEngine, TgiEngines
+from scout_proxy.upstreams.upstream import UpstreamClient
+from scout_proxy.upstreams.upstream_errors import UnreachableError
 
 PARAMETERS = GenerationParameters(max_new_tokens=5, do_sample=True, temperature=0.5, seed=7)
 
 
 def ask_client(url: str, call: Callable[[UpstreamClient], Awaitable[Any]], timeout_s: float | None = 5) -> Any:
     async def run() -> Any:
-        async with open_session() as session:
+        async with Session() as session:
             return await call(UpstreamClient(url, session, timeout_s=timeout_s))
 
     return asyncio.run(run())
@@ -91,7 +93,7 @@ def test_the_librarys_checks_come_before_anything_is_sent(own_engine: FakeEngine
 
 
 def test_an_answer_without_details_is_not_a_library_response(own_engine: FakeEngine) -> None:
-    with pytest.raises(library.UnknownError, match="not a generation"):
+    with pytest.raises(library.UnknownError, match="not a Response"):
         ask_client(own_engine.url, lambda client: client.generate("hi"))
 
 
@@ -124,6 +126,15 @@ def test_every_failure_is_a_library_error_and_one_of_ours(
         ask_engine(own_engine.url, lambda engine: engine.generate("hi", PARAMETERS))
 
 
+@pytest.mark.parametrize("count", ["9" * 5_000, "-1", "1.5", "", "\u00b2"])
+def test_a_count_that_is_none_is_left_out(own_engine: FakeEngine, count: str) -> None:
+    own_engine.behaviour = Behaviour(counts=(count, "5"))
+
+    generated = ask_engine(own_engine.url, lambda engine: engine.generate("hi", PARAMETERS))
+
+    assert (generated.text, generated.prompt_tokens, generated.generated_tokens) == ("text 7", None, 5)
+
+
 def test_an_answer_without_text_is_a_failed_generation(own_engine: FakeEngine) -> None:
     own_engine.behaviour = Behaviour(failure=Failure.NO_TEXT)
 
@@ -139,6 +150,49 @@ def test_a_refused_connection_is_a_lost_upstream(own_engine: FakeEngine) -> None
     with pytest.raises(UpstreamLostError) as caught:
         ask_engine(own_engine.url, lambda engine: engine.probe())
     assert own_engine.url in caught.value.log_reason
+
+
+class MovingHost:
+    """Knows one name, at the address of the moment; none where there is no address."""
+
+    def __init__(self, address: str | None) -> None:
+        self.address = address
+
+    async def resolve(self, host: str, port: int) -> list[str]:
+        if self.address is None:
+            raise OSError(f"{host} is not known, at port {port}")
+        return [self.address]
+
+
+def test_a_name_that_does_not_resolve_is_an_unreachable_engine() -> None:
+    async def run() -> None:
+        async with Session(resolve=MovingHost(None).resolve) as session:
+            await UpstreamClient("http://engine:8080", session).get_info()
+
+    with pytest.raises(UnreachableError, match="engine:8080 cannot be reached"):
+        asyncio.run(run())
+
+
+def test_the_old_address_of_a_name_is_soon_forgotten(own_engine: FakeEngine) -> None:
+    # Nobody listens at this one; Linux answers for the whole of 127.0.0.0/8.
+    resolver = MovingHost("127.0.0.9")
+
+    async def run() -> float:
+        async with Session(resolve=resolver.resolve) as session:
+            client, loop = UpstreamClient(f"http://engine:{own_engine.port}", session), asyncio.get_running_loop()
+            with pytest.raises(UnreachableError):
+                await client.get_info()
+            resolver.address, began_s = "127.0.0.1", loop.time()
+            while loop.time() < began_s + 3:
+                try:
+                    await client.get_info()
+                except UnreachableError:
+                    await asyncio.sleep(0.01)
+                else:
+                    break
+            return loop.time() - began_s
+
+    assert asyncio.run(run()) < 2
 
 
 def test_a_call_that_takes_too_long_is_a_timeout(own_engine: FakeEngine) -> None:
@@ -161,6 +215,7 @@ def test_the_facts_come_from_info(own_engine: FakeEngine) -> None:
         max_input_tokens=1023,
         max_total_tokens=1024,
         max_stop_sequences=4,
+        max_concurrent_requests=128,
         model_id="fake/model",
         version="3.3.6-dev0",
     )

@@ -17,6 +17,7 @@ class Recorder:
     url: str
     status: int = 200
     bodies: list[dict[str, Any]] = field(default_factory=list)
+    authorizations: list[str | None] = field(default_factory=list)
 
 
 @pytest.fixture
@@ -25,6 +26,7 @@ def api() -> Iterator[Recorder]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
+            recorder.authorizations.append(self.headers["Authorization"])
             recorder.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             count = recorder.bodies[-1].get("num_return_sequences", 1)
             answer = {"generated_texts": [f"text {number}" for number in range(count)], "parameters": {}}
@@ -101,3 +103,12 @@ def test_the_command_says_what_to_do_when_nobody_answers(capsys: pytest.CaptureF
 
     assert status == 1
     assert "next: see what http://127.0.0.1:9 says" in capsys.readouterr().err
+
+
+def test_a_key_of_the_environment_is_sent_and_none_without_one(api: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SCOUT_API_KEY", raising=False)
+    generate_text_from_llama4("hello", url=api.url)
+    monkeypatch.setenv("SCOUT_API_KEY", "a-key-0000000001")
+    generate_text_from_llama4("hello", url=api.url)
+
+    assert api.authorizations == [None, "Bearer a-key-0000000001"]

@@ -11,15 +11,20 @@ from typing import IO
 import pytest
 from typer.testing import CliRunner
 
+from fakes.no_docker import without_docker
+from fakes.this_machine import unused_port
 from scout_deploy.cli.app import create_app
-from scout_deploy.processes import free_port, marked_processes
-from scout_deploy.runtimes.supervisor import MARK_VARIABLE
+from scout_deploy.deployment_store import MARK_VARIABLE
+from scout_deploy.errors import ProfileError
+from scout_deploy.processes import marked_processes
 
 
 @pytest.fixture
 def deployments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of this user's deployments, empty."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    for name, value in without_docker(tmp_path).items():
+        monkeypatch.setenv(name, value)
     folder = tmp_path / "scout-deploy" / "deployments"
     folder.mkdir(parents=True)
     return folder
@@ -42,6 +47,14 @@ def test_a_wait_without_end_is_refused(command: list[str], deployments: Path) ->
     result = CliRunner().invoke(create_app(), [*command, "--timeout", "inf"])
 
     assert result.exit_code == 2
+    assert list(deployments.iterdir()) == []
+
+
+def test_name_that_would_not_fit_a_host_name_is_refused(deployments: Path) -> None:
+    result = CliRunner().invoke(create_app(), ["up", "--dry-run", "--name", "a" * 41])
+
+    assert isinstance(result.exception, ProfileError)
+    assert "at most 40" in result.exception.message
     assert list(deployments.iterdir()) == []
 
 
@@ -83,7 +96,7 @@ def test_an_output_that_is_full_is_an_error_and_no_crash(command: list[str]) -> 
 
 
 def test_sigterm_takes_back_what_up_began_as_ctrl_c_does(deployments: Path) -> None:
-    command = [sys.executable, "-m", "scout_deploy", "up", "--json", "--port", str(free_port("127.0.0.1"))]
+    command = [sys.executable, "-m", "scout_deploy", "up", "--json", "--port", str(unused_port())]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ) as up:
         assert up.stdout is not None
         assert json.loads(up.stdout.readline())["phase"] == "start"

@@ -226,13 +226,15 @@ def test_hostile_counts_are_refused(tmp_path: Path, content: bytes) -> None:
     assert "is not a usable GGUF model file" in _error(path).message
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 @given(length=st.integers(0, len(_TINY) - 1))
 def test_a_file_cut_anywhere_is_an_error_and_no_crash(tmp_path: Path, length: int) -> None:
     _error(_written(tmp_path / "cut.gguf", _TINY[:length]))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None, max_examples=300
+)
 @given(changes=st.lists(st.tuples(st.integers(4, len(_TINY) - 1), st.integers(0, 255)), min_size=1, max_size=8))
 def test_a_damaged_file_is_read_or_explained(tmp_path: Path, changes: list[tuple[int, int]]) -> None:
     content = bytearray(_TINY)

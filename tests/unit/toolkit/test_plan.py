@@ -3,13 +3,17 @@ from pathlib import Path
 
 import pytest
 
+from fakes.api_keys import api_keys
 from scout_deploy.deployment import differences
-from scout_deploy.errors import DeployError, GpuUnavailableError, ProfileError
+from scout_deploy.errors import ProfileError
 from scout_deploy.gguf.facts import GgufFacts, read_gguf
 from scout_deploy.model_file import demonstration_model
-from scout_deploy.plan import Target, ignored_settings, plan_embedded, refuse_foreign_hardware
+from scout_deploy.plan import Target, plan_embedded
 from scout_deploy.profile.loader import load_profile
 from scout_deploy.profile.profile import Profile
+from scout_deploy.proxy_secrets import ProxySecrets
+from scout_deploy.proxy_settings import started_settings
+from scout_proxy.route_table import Cache, CachePolicy, CacheScope
 
 TARGET = Target(
     name="scout", profile_name="embedded", python="/venv/bin/python", routes=Path("/state/routes.json"), version="9.9.9"
@@ -69,7 +73,6 @@ def test_settings_of_the_profile_reach_the_engine(facts: GgufFacts) -> None:
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        ({"proxy__keys__variable": "SCOUT_KEYS"}, "proxy/keys"),
         ({"replicas": "2"}, "replicas: got 2"),
         ({"engine__context_length": "16000000"}, "engine/context_length: got 16000000"),
     ],
@@ -79,26 +82,44 @@ def test_what_would_not_be_honoured_is_refused(facts: GgufFacts, overrides: dict
         plan_embedded(profile(**overrides), TARGET, Path("/m.gguf"), facts)
 
 
-def test_a_setting_without_effect_yet_is_remarked_upon() -> None:
-    assert ignored_settings(profile()) == ()
-    (remark,) = ignored_settings(profile(proxy__cache__ttl_s="60.0"))
-    assert remark.startswith("proxy/cache has no effect in this version")
+def test_an_api_is_never_open_because_its_keys_were_not_read(facts: GgufFacts) -> None:
+    with pytest.raises(ValueError, match="secrets were not read"):
+        plan_embedded(profile(proxy__keys__variable="SCOUT_KEYS"), TARGET, Path("/m.gguf"), facts)
 
 
-def test_a_profile_for_gpus_says_what_it_wants_where_there_are_none() -> None:
-    wanted = load_profile("a100-4bit", environment={"HOME": "/nowhere"}).profile
+def test_cache_queue_keys_and_web_pages_reach_the_proxy(facts: GgufFacts) -> None:
+    chosen = profile(
+        proxy__cache="{policy: deterministic, ttl_s: 60.0, samples: 3, scope: key}",
+        proxy__queue__max_waiting="7",
+        proxy__keys__variable="SCOUT_KEYS",
+        proxy__cors__origins="[https://chat.example]",
+    )
+    secrets = ProxySecrets(keys=api_keys())
 
-    with pytest.raises(GpuUnavailableError, match="profile 'a100-4bit' is for 1 A100 with 80 GB") as caught:
-        refuse_foreign_hardware(wanted, "a100-4bit", ())
+    table = plan_embedded(chosen, replace(TARGET, secrets=secrets), Path("/m.gguf"), facts).routes
 
-    assert "--profile embedded" in str(caught.value.next_step)
+    assert table.cache == Cache(policy=CachePolicy.DETERMINISTIC, ttl_s=60, samples=3, scope=CacheScope.KEY)
+    assert table.limits.max_waiting == 7
+    assert table.keys == secrets.keys
+    assert table.cors.origins == ("https://chat.example",)
 
 
-def test_a_profile_for_containers_is_refused_on_a_machine_with_gpus_too() -> None:
-    wanted = load_profile("a100-4bit", environment={"HOME": "/nowhere"}).profile
+def test_logs_and_spans_reach_the_proxy_alone_on_its_command_line(facts: GgufFacts) -> None:
+    usual = plan_embedded(profile(), TARGET, Path("/m.gguf"), facts)
+    chosen = profile(proxy__log="{format: json, access: all}", proxy__tracing__endpoint="http://127.0.0.1:4318")
 
-    with pytest.raises(DeployError, match="starts only the embedded engine"):
-        refuse_foreign_hardware(wanted, "a100-4bit", ("NVIDIA A100",))
+    spec = plan_embedded(chosen, TARGET, Path("/m.gguf"), facts)
+
+    assert spec.proxy.argv == (
+        *usual.proxy.argv,
+        *("--log-format", "json", "--access-log", "all", "--otlp-endpoint", "http://127.0.0.1:4318"),
+    )
+    assert (spec.engine, spec.routes) == (usual.engine, usual.routes)
+    assert differences(started_settings(usual.settings), started_settings(spec.settings)) == (
+        "proxy/log/access: off -> all",
+        "proxy/log/format: text -> json",
+        "proxy/tracing/endpoint: (not set) -> http://127.0.0.1:4318",
+    )
 
 
 def test_a_model_without_a_template_or_name_is_served_as_its_file(facts: GgufFacts) -> None:

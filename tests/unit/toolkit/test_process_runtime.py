@@ -6,14 +6,16 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from fakes.scripted_deployment import ScriptedDeployment
 from scout_deploy.api_client import call_api
-from scout_deploy.bring_up import Progress, bring_up
+from scout_deploy.bring_up import bring_up
 from scout_deploy.deployment import DeploymentSpec, DeploymentState
+from scout_deploy.deployment_store import MARK_VARIABLE
 from scout_deploy.errors import (
     DeploymentBusyError,
     DeploymentChangedError,
@@ -21,8 +23,8 @@ from scout_deploy.errors import (
     StateError,
 )
 from scout_deploy.processes import ProcessIdentity, is_alive, marked_processes
+from scout_deploy.progress import Progress
 from scout_deploy.runtimes.process_runtime import ProcessRuntime
-from scout_deploy.runtimes.supervisor import MARK_VARIABLE
 from scout_deploy.xdg import UserDirectories
 from scout_proxy.route_table import UpstreamState, read_route_table
 
@@ -275,8 +277,8 @@ class InterruptedRuntime(ProcessRuntime):
             raise KeyboardInterrupt
         return super().stop(name)
 
-    def start(self, spec: DeploymentSpec) -> ProcessIdentity | None:
-        super().start(spec)
+    def start(self, spec: DeploymentSpec, secret_files: Mapping[str, str] | None = None) -> ProcessIdentity | None:
+        super().start(spec, secret_files)
         raise KeyboardInterrupt
 
 

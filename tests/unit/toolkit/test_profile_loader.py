@@ -43,7 +43,7 @@ def test_every_problem_of_a_file_is_named_at_once(folder: Folder) -> None:
         (
             "bad.yaml:2: modle: got an unknown key, expected one of description, model, api, "
             "engine, hardware, replicas, "
-            "proxy, startup, extends; did you mean model?"
+            "proxy, startup, update, service_level, extends; did you mean model?"
         ),
         "bad.yaml:4: engine/kind: got 'vllm', expected embedded or tgi",
         "bad.yaml:5: engine/slots: got '8', expected a whole number from 1 to 1024; write it without quotes",
@@ -51,9 +51,9 @@ def test_every_problem_of_a_file_is_named_at_once(folder: Folder) -> None:
         "bad.yaml:8: hardware/gpu_ids/1: got 'one', expected a whole number, 0 or more",
         "bad.yaml:9: hardware/cpu_only: got 'yes', expected true or false; write true",
         (
-            "bad.yaml:11: proxy/prot: got an unknown key, expected one of host, port, "
+            "bad.yaml:11: proxy/prot: got an unknown key, expected one of host, port, base_image, image, "
             "prompt_format, limits, cache, queue, "
-            "keys; did you mean port?"
+            "keys, cors, log, tracing; did you mean port?"
         ),
         "bad.yaml:12: proxy/port: got 99999, expected a whole number from 1 to 65535",
         (
@@ -98,7 +98,7 @@ def test_a_missing_section_is_named_without_a_line(folder: Folder) -> None:
             "none.yaml: engine: got nothing, expected a mapping with the keys kind, version, image, "
             "quantization, dtype, "
             "kv_cache_dtype, context_length, max_input_tokens, max_batch_prefill_tokens, max_concurrent_requests, "
-            "memory_fraction, slots, threads, environment"
+            "memory_fraction, shm_size_gb, slots, threads, environment"
         )
     ]
 
@@ -184,7 +184,7 @@ def test_set_values_are_yaml_and_win(folder: Folder) -> None:
             {"port": "1"},
             (
                 "--set: port: got an unknown key, expected one of description, model, api, engine, hardware, replicas, "
-                "proxy, startup, extends; did you mean proxy/port?"
+                "proxy, startup, update, service_level, extends; did you mean proxy/port?"
             ),
         ),
         ({"proxy.port": "[1"}, "--set proxy.port: is not valid YAML: expected ',' or ']', but got '<stream end>'"),

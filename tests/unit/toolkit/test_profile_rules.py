@@ -35,6 +35,10 @@ def _broken(**sections: object) -> list[str]:
         {"engine": {**_TGI, "environment": {"TOKENIZERS_PARALLELISM": "0"}}, "model": _MODEL, "hardware": _ONE_GPU},
         {"engine": _EMBEDDED, "proxy": {"keys": {"variable": "KEYS"}, "cache": {"scope": "key"}}},
         {"engine": _EMBEDDED, "proxy": {"host": "::1"}},
+        {"engine": _EMBEDDED, "proxy": {"log": {"access": "sampled", "prompts": True, "level": "debug"}}},
+        {"engine": _EMBEDDED, "proxy": {"log": {"level": "error"}}},
+        {"engine": _EMBEDDED, "proxy": {"tracing": {"endpoint": "http://localhost:4318"}}},
+        {"engine": _EMBEDDED, "proxy": {"tracing": {"endpoint": "https://[2001:db8::1]/otlp/"}}},
     ],
 )
 def test_profiles_that_make_sense(sections: dict[str, object]) -> None:
@@ -74,15 +78,49 @@ def test_profiles_that_make_sense(sections: dict[str, object]) -> None:
         ({"engine": _EMBEDDED, "proxy": {"cache": {"store": "redis"}}}, ["proxy/cache/store"]),
         ({"engine": _EMBEDDED, "proxy": {"cache": {"redis_url_variable": "R"}}}, ["proxy/cache/redis_url_variable"]),
         ({"engine": _EMBEDDED, "proxy": {"host": "localhost:80"}}, ["proxy/host"]),
+        ({"engine": _EMBEDDED, "proxy": {"log": {"prompts": True}}}, ["proxy/log/prompts"]),
+        ({"engine": _EMBEDDED, "proxy": {"log": {"access": "all", "level": "warning"}}}, ["proxy/log/access"]),
     ],
 )
 def test_profiles_that_contradict_themselves(sections: dict[str, object], keys: list[str]) -> None:
     assert _broken(**sections) == keys
 
 
-def test_a_secret_in_the_environment_is_not_repeated() -> None:
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "http://:4318",
+        "http://collector:0",
+        "http://collector:99999",
+        "http://[::1",
+        "http://me:sesame@collector:4318",
+        "http://sesame@collector:4318",
+        "http://collector:4318?key=sesame",
+        "http://collector:4318#sesame",
+    ],
+)
+def test_a_receiver_of_spans_is_named_by_a_url_without_secrets(endpoint: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Profile.model_validate({"engine": _EMBEDDED, "proxy": {"tracing": {"endpoint": endpoint}}})
+
+    (detail,) = refused.value.errors()
+    assert "proxy/tracing/endpoint" in detail["msg"]
+    assert "sesame" not in detail["msg"]
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+def test_a_proxy_in_a_container_reaches_no_receiver_on_loopback(host: str) -> None:
+    sections = {"model": _MODEL, "hardware": _ONE_GPU, "proxy": {"tracing": {"endpoint": f"http://{host}:4318"}}}
+
+    assert _broken(engine=_TGI, **sections) == ["proxy/tracing/endpoint"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("HF_TOKEN", "hunter2"), ("HTTPS_PROXY", "http://me:hunter2@web-proxy.example:3128")]
+)
+def test_a_secret_in_the_environment_is_not_repeated(name: str, value: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        Profile.model_validate({"engine": {**_EMBEDDED, "environment": {"HF_TOKEN": "hunter2"}}})
+        Profile.model_validate({"engine": {**_EMBEDDED, "environment": {name: value}}})
 
     cause = caught.value.errors()[0]["ctx"]["error"]
     assert "hunter2" not in str(cause)

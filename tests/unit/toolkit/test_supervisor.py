@@ -8,12 +8,13 @@ import pytest
 
 from fakes.scripted_deployment import ScriptedDeployment
 from scout_deploy.api_client import call_api
-from scout_deploy.bring_up import Progress, bring_up
+from scout_deploy.bring_up import bring_up
 from scout_deploy.deployment import DeploymentState
 from scout_deploy.errors import (
     ModelFileError,
     StartTimeoutError,
 )
+from scout_deploy.progress import Progress
 from scout_proxy.route_table import UpstreamState, read_route_table
 
 

@@ -1,0 +1,84 @@
+"""`scout-deploy bench` over a real deployment of the embedded engine: real requests, real files, real signals."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fakes.command_line import CommandLine, command_line
+
+SHORT = ("--quick", "--users", "1", "--duration", "1", "--no-search")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
+    with command_line(tmp_path_factory.mktemp("bench")) as cli:
+        cli.up()
+        yield cli
+
+
+def test_a_run_is_measured_reported_kept_and_found_again(running: CommandLine, tmp_path: Path) -> None:
+    result = running.run("bench", *SHORT, "--json", "--output", str(tmp_path))
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    (step,) = [event for event in events if event["event"] == "step"]
+    summary = events[-1]
+    assert step["figures"]["succeeded"] > 0
+    assert step["figures"]["errors"] == {}
+    assert (summary["event"], summary["deployment"], summary["model"]) == ("summary", "scout", "scout-demo")
+    assert "<html" in Path(summary["report"]).read_text(encoding="utf-8")
+    assert Path(summary["report"]).parent == tmp_path
+    listed = json.loads(running.run("bench", "list", "--json").stdout)["runs"]
+    assert [run["id"] for run in listed] == [summary["id"]]
+    again = running.run("bench", "report", summary["id"], "--output", str(tmp_path / "again"))
+    assert (tmp_path / "again" / f"{summary['id']}.html").is_file(), again.stderr
+    alone = running.run("bench", "compare", summary["id"], summary["data"])
+    assert alone.returncode == 2
+    assert "both sides" in alone.stderr
+
+
+def test_ctrl_c_writes_the_report_of_what_was_measured(running: CommandLine) -> None:
+    process = running.start("bench", "scout", "--users", "1", "--duration", "60", "--json")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if json.loads(line)["event"] == "progress":
+            break
+    process.send_signal(signal.SIGINT)
+    printed, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 130, errors
+    summary = json.loads(printed.splitlines()[-1])
+    assert summary["interrupted"] == "Ctrl-C"
+    assert Path(summary["report"]).is_file()
+    assert (running.home / "state/scout-deploy/benchmarks") in Path(summary["data"]).parents
+    assert json.loads(Path(summary["data"]).read_text(encoding="utf-8"))["steps"]
+
+
+def test_an_api_that_is_not_there_is_said_before_anything_is_measured(running: CommandLine) -> None:
+    result = running.run("bench", "--url", "http://127.0.0.1:1", *SHORT)
+
+    assert result.returncode == 15
+    assert "nobody answers at http://127.0.0.1:1" in result.stderr
+    assert "next: check --url" in result.stderr
+
+
+def test_what_is_wrong_with_the_options_is_said_before_anything_is_measured(
+    running: CommandLine, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "bad.jsonl").write_text("{]\n", encoding="utf-8")
+    wrong = {
+        ("--output", str(tmp_path / "file" / "below")): "--output: nothing can be written to",
+        ("--users", "1,x"): "--users: got '1,x'",
+        ("--data", str(tmp_path / "bad.jsonl")): "bad.jsonl",
+        ("--mix", "nonsense=1"): "nonsense",
+    }
+
+    for options, words in wrong.items():
+        result = running.run("bench", *SHORT, *options)
+
+        assert result.returncode == 2, result.stderr
+        assert words in result.stderr

@@ -1,0 +1,151 @@
+"""`scout-deploy plan`, as a user runs it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from scout_deploy.cli.app import create_app
+from scout_deploy.cli.embedded_view import EmbeddedPlan
+from scout_deploy.embedded_plan import memory_of_file
+from scout_deploy.errors import GpuUnavailableError, ProfileError
+from scout_deploy.gpus.gpu import Gpu
+from scout_deploy.gpus.inventory import Inventory
+from scout_deploy.model_file import demonstration_model
+from scout_deploy.plan_gpus import gpus_here
+from scout_deploy.profile.engine import Hardware
+
+GIB = 2**30
+
+
+@pytest.fixture(autouse=True)
+def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "HF_HUB_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+
+
+def plan(*arguments: str) -> Result:
+    return CliRunner().invoke(create_app(), ["plan", *arguments], catch_exceptions=False)
+
+
+def test_the_verdict_comes_first() -> None:
+    result = plan("--profile", "h100-bf16", "--gpus", "4xH100-80GB")
+
+    assert result.exit_code == 0
+    first, *_ = result.stdout.splitlines()
+    assert first.startswith("FITS: h100-bf16: fits on 4 x H100-80GB: 313,919 tokens of KV cache, 38 sequences of 8,192")
+    assert "weights             57.2  ####" in result.stdout
+
+
+def test_a_refusal_says_what_would_do_and_ends_with_a_status_of_its_own() -> None:
+    result = plan("--profile", "h100-bf16", "--gpus", "2xH100-80GB")
+
+    assert result.exit_code == GpuUnavailableError.exit_code
+    assert result.stdout.startswith("DOES NOT WORK: h100-bf16: the weights alone need 110.6 GB on each GPU")
+    assert "next: 4 x H100-80GB would do (--set hardware.gpu_count=4)" in result.stdout
+    assert "next: on 2 x H100-80GB works the profile 'h100-8bit'" in result.stdout
+
+
+def test_programs_get_every_number() -> None:
+    document = json.loads(plan("--profile", "a100-4bit", "--gpus", "1xA100-80GB", "--json").stdout)
+
+    each = document["fit"]["each_gpu"]
+    parts = ("held_bytes", "context_bytes", "weights_bytes", "step_bytes", "kv_bytes", "reserve_bytes")
+    assert document["verdict"] == "fits"
+    assert sum(each[part] for part in parts) == each["total_bytes"]
+    assert document["fit"]["kv_tokens"] == each["kv_bytes"] // each["kv_token_bytes"]
+    assert any("nobody reports Llama 4" in remark for remark in document["remarks"])
+
+
+def test_the_shipped_profiles_are_ranked_for_a_box() -> None:
+    document = json.loads(plan("--all", "--gpus", "2xH100-80GB", "--json").stdout)
+
+    verdicts = [(one["profile"], one["verdict"]) for one in document["plans"]]
+    assert verdicts[0] == ("h100-8bit", "fits")
+    assert ("h100-bf16", "no") in verdicts[-4:]
+    lines = plan("--all", "--gpus", "2xH100-80GB").stdout.splitlines()
+    assert lines[1].split()[:2] == ["h100-8bit", "fits"]
+
+
+def test_a_context_can_be_tried() -> None:
+    result = plan("--profile", "h100-bf16", "--gpus", "4xH100-80GB", "--context", "16384")
+
+    assert result.exit_code == GpuUnavailableError.exit_code
+    assert "next: --set engine.context_length=8192 would fit" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ((), "either --profile NAME or --all"),
+        (("--all", "--profile", "a100-4bit"), "either --profile NAME or --all"),
+        (("--profile", "a100-4bit", "--gpus", "0xH100-80GB"), "--gpus: got '0xH100-80GB'"),
+        (("--profile", "a100-4bit", "--gpus", "H100-80GB,L4"), "of one kind"),
+        (("--profile", "a100-4bit", "--gpus", "H100-80GB", "--set", "replicas=2"), "replicas: got 2"),
+        (("--profile", "embedded", "--context", "8193"), "was made for at most 8192"),
+    ],
+)
+def test_bad_input_is_explained(arguments: tuple[str, ...], complaint: str) -> None:
+    with pytest.raises(ProfileError, match=complaint):
+        plan(*arguments)
+
+
+def test_the_embedded_engine_is_planned_by_the_machines_memory() -> None:
+    """The demonstration model's cache: 4 layers, 2 heads of 32 for keys and for values, in 16 bits."""
+    document = json.loads(plan("--profile", "embedded", "--json").stdout)
+    smaller = json.loads(plan("--profile", "embedded", "--context", "512", "--json").stdout)
+
+    assert document["verdict"] == "fits"
+    assert document["kv_bytes"] == 8 * 4096 * 4 * 2 * (32 + 32) * 2
+    assert smaller["kv_bytes"] * 8 == document["kv_bytes"]
+    assert plan("--profile", "embedded").stdout.startswith("FITS: embedded: needs ")
+
+
+def test_what_needs_more_than_the_machines_memory_does_not_work() -> None:
+    memory = memory_of_file(demonstration_model(), context=4096, slots=8, kv_type=None)
+
+    assert not EmbeddedPlan(context=4096, slots=8, memory=memory, available=memory.most - 1).works
+    assert EmbeddedPlan(context=4096, slots=8, memory=memory, available=memory.most).works
+
+
+def gpu(index: int, name: str, total_gib: int, used_gib: int = 0) -> Gpu:
+    return Gpu(
+        index=index,
+        uuid=f"GPU-{index}",
+        name=name,
+        memory_total_bytes=total_gib * GIB,
+        memory_used_bytes=used_gib * GIB,
+        compute_capability="8.0",
+    )
+
+
+def test_this_machines_gpus_are_of_one_kind_and_the_freest_first() -> None:
+    box = Inventory(gpus=(gpu(0, "T4", 15), gpu(1, "A100", 80, used_gib=70), gpu(2, "A100", 80)))
+
+    found = gpus_here(box, Hardware())
+
+    assert [one.held_bytes // GIB for one in found.gpus] == [0, 70]
+    assert found.origin == "the GPUs of this machine; 1 x T4 (15 GiB), 2 x A100 (80 GiB) are here"
+
+
+def test_a_profile_says_which_of_this_machines_gpus_are_meant() -> None:
+    box = Inventory(gpus=(gpu(0, "A100", 80), gpu(1, "A100", 40)))
+
+    assert gpus_here(box, Hardware(gpu_ids=(1,))).gpus[0].total_bytes < 40 * GIB
+
+
+def test_without_gpus_the_plan_is_for_those_that_the_profile_is_for() -> None:
+    found = gpus_here(Inventory(), Hardware(gpu_kind="A100", gpu_memory_gb=80, gpu_count=4))
+
+    assert [one.name for one in found.gpus] == ["A100-80GB"] * 4
+    assert "that the profile is for" in found.origin
+
+
+def test_without_any_gpus_to_plan_for_the_next_step_names_an_example() -> None:
+    with pytest.raises(GpuUnavailableError) as caught:
+        gpus_here(Inventory(problem="nvidia-smi said: no"), Hardware())
+
+    assert caught.value.message == "nvidia-smi said: no"
+    assert "--gpus 4xH100-80GB" in (caught.value.next_step or "")

@@ -1,0 +1,96 @@
+"""`scout-deploy pull` where nothing has to be fetched: archives, and what is removed. No hub, no daemon."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fakes.hub_server import COMMIT
+from fakes.no_docker import without_docker
+from fakes.small_model import FETCHED, FILES, MODEL, TOTAL, assert_whole
+from scout_deploy.cli.app import create_app
+from scout_deploy.errors import DeployError, ProfileError, WeightsError
+from scout_deploy.weights.cache import WeightsCache
+from scout_deploy.weights.repository import RepoFile, Revision
+
+OF_COMMIT = ("--profile", "./small.yaml", "--set", f"model.revision={COMMIT}")
+
+
+@pytest.fixture(autouse=True)
+def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in without_docker(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME", "HF_HUB_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path / name.lower()))
+    (tmp_path / "small.yaml").write_text(
+        f"model: {{id: {MODEL}}}\nengine: {{kind: tgi, version: 3.3.7}}\nhardware: {{gpu_count: 1}}\n", encoding="utf-8"
+    )
+
+
+@pytest.fixture
+def fetched(tmp_path: Path) -> Path:
+    """The model in the cache, as `pull` leaves it."""
+    cache = WeightsCache(folder=tmp_path / "hf_hub_cache")
+    files = [RepoFile(path=path, size_bytes=len(FILES[path])) for path in FETCHED]
+    snapshot = cache.snapshot(MODEL, COMMIT)
+    snapshot.mkdir(parents=True)
+    for path in FETCHED:
+        (snapshot / path).write_bytes(FILES[path])
+    cache.write_list(Revision(model_id=MODEL, name="main", commit=COMMIT, files=()), files)
+    return snapshot
+
+
+def pull(*arguments: str) -> str:
+    result = CliRunner().invoke(create_app(), ["pull", *arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def refused(kind: type[DeployError], *arguments: str) -> DeployError:
+    with pytest.raises(kind) as caught:
+        CliRunner().invoke(create_app(), ["pull", *arguments], catch_exceptions=False)
+    return caught.value
+
+
+def test_the_embedded_engine_has_nothing_to_fetch_and_nothing_to_carry() -> None:
+    said = json.loads(pull("--profile", "embedded", "--json"))
+
+    assert (said["event"], said["path"].endswith(".gguf")) == ("pulled", True)
+    assert "copy the file itself" in str(refused(ProfileError, "--profile", "embedded", "--export", "x").next_step)
+
+
+def test_contradicting_options_and_no_profile_are_refused() -> None:
+    assert "expected one of them" in refused(ProfileError, "--export", "x", "--import", "y").message
+    assert "expected the name of a profile" in refused(ProfileError).message
+
+
+@pytest.mark.usefixtures("fetched")
+def test_weights_are_carried_to_a_machine_without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = pull(*OF_COMMIT, "--export", "carried.tar")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "there"))
+
+    taken = json.loads(pull("--import", "carried.tar", "--json").splitlines()[-1])
+
+    assert "note: the archive holds the weights alone: " in written
+    assert "scout-deploy pull --import carried.tar" in written
+    assert (taken["model"], taken["commit"], taken["files"], taken["bytes"]) == (MODEL, COMMIT, len(FETCHED), TOTAL)
+    assert_whole(Path(taken["path"]))
+    assert f"{MODEL} at {COMMIT}: 5 files" in pull(*OF_COMMIT)
+    other = refused(WeightsError, "--import", "carried.tar", "--profile", "a100-4bit")
+    assert other.message.startswith(f"carried.tar holds {MODEL}, and profile 'a100-4bit' serves ")
+
+
+def test_what_no_deployment_uses_is_listed_and_goes_only_with_a_yes(fetched: Path) -> None:
+    asked = refused(ProfileError, "--prune")
+
+    assert asked.message.startswith("1 models that no deployment uses (0.00 GB) would go")
+    assert fetched.is_dir()
+    assert "Nothing to remove" in pull("--prune", "--profile", "./small.yaml")
+
+    assert json.loads(pull("--prune", "--yes", "--json")) == {
+        "removed": [{"model": MODEL, "commit": COMMIT, "bytes": TOTAL}],
+        "bytes": TOTAL,
+    }
+    assert not fetched.exists()
