@@ -1,5 +1,6 @@
 """Keep the prompts of tests and documents out of the training text, near copies included."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,10 +16,12 @@ NEAR_COPY_SHARE = 0.75
 SHORTEST_NEAR_COPY = 8
 """Below this many characters only an exact copy counts: almost any sentence has the grams of a very short prompt."""
 
+_NEITHER_LETTER_NOR_DIGIT = re.compile(r"[\W_]+")
+
 
 def normalised(text: str) -> str:
     """Return the letters and digits of the text in lower case: spaces and punctuation don't make a prompt new."""
-    return "".join(character for character in text.casefold() if character.isalnum())
+    return _NEITHER_LETTER_NOR_DIGIT.sub("", text.casefold())
 
 
 def grams(text: str) -> frozenset[str]:
@@ -37,7 +40,8 @@ class HeldOutPrompts:
 
     def __init__(self, prompts: Iterable[str]) -> None:
         self.prompts = {normalised(prompt): prompt for prompt in prompts if normalised(prompt)}
-        self.grams = {key: grams(key) for key in self.prompts}
+        self.grams = {key: grams(key) for key in self.prompts if len(key) >= SHORTEST_NEAR_COPY}
+        self.all_grams = frozenset[str]().union(*self.grams.values())
 
     def found_in(self, document: Document) -> str | None:
         """Return the first prompt that the document holds; a near copy counts in the turns of a dialogue.
@@ -57,10 +61,10 @@ class HeldOutPrompts:
 
     def near_copy(self, text: str) -> str | None:
         """Return the first prompt most of whose grams the normalised text has."""
-        own = grams(text)
-        for key, prompt in self.prompts.items():
-            if len(key) >= SHORTEST_NEAR_COPY and len(own & self.grams[key]) >= NEAR_COPY_SHARE * len(self.grams[key]):
-                return prompt
+        shared = grams(text) & self.all_grams
+        for key, own in self.grams.items():
+            if len(shared & own) >= NEAR_COPY_SHARE * len(own):
+                return self.prompts[key]
         return None
 
     def check(self, documents: Iterable[Document]) -> int:

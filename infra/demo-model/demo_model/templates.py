@@ -4,6 +4,7 @@ import random
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from string import Formatter
 from typing import Final
@@ -67,8 +68,13 @@ def template(entry: Mapping[str, object]) -> Template:
 
 def slots(texts: Sequence[str]) -> list[str]:
     """Return the names of the slots in the texts, each once, in their order."""
-    names = [field for text in texts for _, field, _, _ in Formatter().parse(text) if field]
-    return list(dict.fromkeys(name.split("[")[0] for name in names))
+    return list(dict.fromkeys(name for text in texts for name in slots_of(text)))
+
+
+@cache
+def slots_of(text: str) -> tuple[str, ...]:
+    """Return the names of the slots in one of the few texts that everything is drawn from."""
+    return tuple(field.split("[")[0] for _, field, _, _ in Formatter().parse(text) if field)
 
 
 def filling(names: Sequence[str], values: Values, choice: random.Random) -> dict[str, str | Mapping[str, str]]:
