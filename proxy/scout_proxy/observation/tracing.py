@@ -59,7 +59,8 @@ class OtelTracer:
 
     def __init__(self, endpoint: str | None) -> None:
         self._provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(_Exporter(endpoint)))
+        self._exporter = _Exporter(endpoint)
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer("scout_proxy", __version__)
 
     def begin(self, record: RequestRecord, sent: TraceContext | None) -> None:
@@ -121,10 +122,14 @@ class OtelTracer:
         return OtelGenerationSpan(span, _place(span, record.trace))
 
     def close(self) -> None:
-        """Export what is left, for two seconds at most: the SDK's own shutdown waits for thirty."""
+        """Export what is left, for two seconds at most: the SDK's own shutdown waits for thirty.
+
+        What its thread still tries then is given up: it ends with the request that it waits for.
+        """
         closing = threading.Thread(target=self._provider.shutdown, daemon=True)
         closing.start()
         closing.join(_CLOSE_S)
+        self._exporter.shutdown()
 
     def _add_queue_span(self, record: RequestRecord, parent: Span) -> None:
         if record.queue_s is None:
@@ -179,6 +184,7 @@ class _Exporter(SpanExporter):
         return result
 
     def shutdown(self) -> None:
+        """Try nothing again. The SDK says so as well as the tracer, which does no harm."""
         self._exporter.shutdown()  # type: ignore[no-untyped-call]
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -155,6 +156,17 @@ def test_a_receiver_that_is_not_there_costs_no_request_and_one_line(caplog: pyte
     assert asked_s < 1
     assert time.monotonic() - began < 4
     assert len([one for one in caplog.records if one.levelno >= logging.WARNING]) <= 1
+
+
+def test_a_receiver_that_is_not_there_keeps_no_thread_once_the_proxy_has_ended() -> None:
+    before = set(threading.enumerate())
+    tracer = opened("http://127.0.0.1:9")
+    ask(tracer)
+    tracer.close()
+
+    for thread in set(threading.enumerate()) - before:
+        thread.join(3)  # of the seven seconds for which the exporter tries again
+        assert not thread.is_alive(), thread.name
 
 
 def test_a_receiver_that_refuses_is_said_once(
