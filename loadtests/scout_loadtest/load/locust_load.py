@@ -24,6 +24,7 @@ from scout_loadtest.load.open_loop import MOST_IN_FLIGHT, OpenLoop
 from scout_loadtest.load.summary import summary_lines
 from scout_loadtest.load.tally import Tally
 from scout_loadtest.load.watch import Watch
+from scout_loadtest.load.workers import Workers, WorkersEnd
 from scout_loadtest.record import Record
 from scout_loadtest.step import Arrival
 from scout_loadtest.workload.data_file import read_data
@@ -32,7 +33,12 @@ from scout_loadtest.workload.kind import read_mix
 from scout_loadtest.workload.plan import RequestPlan
 
 WRONG_INPUT = 2
+WORKERS_LOST = 3
 _MESSAGE = "scout_loadtest"
+_LOSS = "what was still to be sent or to be reported is missing in these figures"
+_AFTER_LOSS = (
+    "see the workers' own output; one that gets no processor for three seconds is given up: give each a processor"
+)
 
 
 class LocustLoad:
@@ -55,8 +61,11 @@ class LocustLoad:
         self.is_ready = False
         self._open_loop: OpenLoop | None = None
         self._over = Event()
-        events = environment.events
+        runner, events = environment.runner, environment.events
+        self._workers = Workers(runner) if isinstance(runner, MasterRunner) else None
+        self._end = WorkersEnd(runner) if isinstance(runner, WorkerRunner) else None
         events.test_start.add_listener(self._on_test_start)
+        events.test_stopping.add_listener(self._on_test_stopping)
         events.test_stop.add_listener(self._on_test_stop)
         events.report_to_master.add_listener(self._on_report_to_master)
         events.worker_report.add_listener(self._on_worker_report)
@@ -135,7 +144,8 @@ class LocustLoad:
         self.is_ready = self._is_usable()
         if not self.is_ready:
             return
-        if isinstance(runner, MasterRunner):
+        if isinstance(runner, MasterRunner) and self._workers is not None:
+            self._workers.begin()
             # Options that Locust does not know go to its workers with the first message.
             self._options.scout_workers = runner.worker_count
             self._options.scout_mix = self._whole_mix()
@@ -196,12 +206,30 @@ class LocustLoad:
         )
         gevent.spawn(self._open_loop.run, self._over)
 
+    def _on_test_stopping(self, **_: Any) -> None:
+        if self._workers is not None:
+            self._workers.note_gone(self._elapsed_s())
+
     def _on_test_stop(self, **_: Any) -> None:
+        if self._workers is not None:
+            self._end_workers(self._workers)
+            return
         self._over.set()
         if self._open_loop is not None:
             self._open_loop.wait(self._environment.stop_timeout)
             self._open_loop = None
         self._note_end()
+
+    def _end_workers(self, workers: Workers) -> None:
+        self._note_end()
+        workers.finish(self._environment.stop_timeout)
+        if workers.fault is None:
+            return
+        self._environment.process_exit_code = WORKERS_LOST
+        runner = self._environment.runner
+        if runner is not None and workers.are_gone and self._options.headless:
+            # Locust would wait for others, who may come or not.
+            gevent.spawn(runner.quit)
 
     def _note_end(self) -> None:
         if self._is_running:
@@ -222,11 +250,14 @@ class LocustLoad:
             self._tallies[kind].merge(tally)
 
     def _on_quit(self, **_: Any) -> None:
-        if isinstance(self._environment.runner, WorkerRunner) or not self._tallies:
+        if isinstance(self._environment.runner, WorkerRunner):
             return
         self._note_end()
-        measured_s = self._ended_s - self._began_s - self._options.warm_up
-        print("\n".join(summary_lines(self._tallies, elapsed_s=measured_s, cpu=self._cpu)), file=sys.stderr)
+        if self._tallies:
+            measured_s = self._ended_s - self._began_s - self._options.warm_up
+            print("\n".join(summary_lines(self._tallies, elapsed_s=measured_s, cpu=self._cpu)), file=sys.stderr)
+        if self._workers is not None and self._workers.fault is not None:
+            print(f"error: {self._workers.fault}: {_LOSS}\nnext: {_AFTER_LOSS}", file=sys.stderr)
 
     def _elapsed_s(self) -> float:
         return time.monotonic() - self._began_s
