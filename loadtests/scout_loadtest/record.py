@@ -39,8 +39,8 @@ class Record(BaseModel):
         first_token_s: Streams only.
         ended_s: When the answer, or the failure, was whole.
         input_tokens: As the server counted them; null where it did not say.
-        output_tokens: Of all its sequences; null where nobody could count them: an answer that was not streamed, or
-            that the cache gave.
+        output_tokens: Of all its sequences; null where nobody could count them: an answer that was not streamed and
+            has no header X-Generated-Tokens, or that the cache gave.
         sequences: How many texts were asked for.
         gaps_ms: Between the events of one sequence that carry text, in their order; of all its sequences.
         cache: The header X-Cache.

@@ -16,6 +16,7 @@ class Caller:
         key_id: Of its API key; empty where the API has no keys.
         is_promised: Set once it has waited for the end of a hold: it is not refused for want of room after that.
         queued_s: The longest time that one of its sequences has waited for a place at an engine so far.
+        generated_tokens: Of its own sequences so far; None where the engine did not count those of one.
         text_began_s: When the first piece of its answer came, of a stream, by the monotonic clock.
         record: What is kept of it, where anything is.
     """
@@ -26,6 +27,7 @@ class Caller:
     key_id: str = ""
     is_promised: bool = False
     queued_s: float = 0.0
+    generated_tokens: int | None = 0
     text_began_s: float | None = None
     record: RequestRecord | None = None
 
@@ -36,3 +38,10 @@ class Caller:
         self.queued_s = duration_s
         if self.record is not None:
             self.record.queue_began_s, self.record.queue_s = began_s, duration_s
+
+    def note_tokens(self, *, prompt: int | None, generated: int | None) -> None:
+        """Add what the engine counted of one of its sequences."""
+        is_counted = generated is not None and self.generated_tokens is not None
+        self.generated_tokens = (self.generated_tokens or 0) + (generated or 0) if is_counted else None
+        if self.record is not None:
+            self.record.add_tokens(prompt=prompt, generated=generated)

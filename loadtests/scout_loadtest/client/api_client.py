@@ -38,6 +38,7 @@ class Course:
     tokens: TokenClock = field(default_factory=TokenClock)
     status: int | None = None
     usage: Usage | None = None
+    generated: int | None = None
     cache: str | None = None
     queued_ms: float | None = None
     ended_s: float | None = None
@@ -113,6 +114,7 @@ class ApiClient:
         course.status = response.status_code
         course.cache = _header(response, "x-cache")
         course.queued_ms = _queued_ms(response)
+        course.generated = _count(_header(response, "x-generated-tokens"))
         if course.status != HTTPStatus.OK:
             raise RequestError(kind_of_status(course.status), _refusal(response))
         if request.is_streamed:
@@ -194,6 +196,8 @@ def _record(
 def _output_tokens(request: PlannedRequest, course: Course) -> tuple[int | None, TokenSource | None]:
     if course.usage is not None:
         return course.usage.output_tokens, TokenSource.SERVER
+    if not request.is_streamed and course.status == HTTPStatus.OK and course.generated is not None:
+        return course.generated, TokenSource.SERVER
     # A stored text comes in one piece, and so may what another request has generated until now.
     if request.is_streamed and course.status == HTTPStatus.OK and (course.cache is None or course.cache in _GENERATED):
         return course.tokens.pieces, TokenSource.EVENTS
@@ -217,6 +221,10 @@ def _queued_ms(response: HTTPSocketPoolResponse) -> float | None:
         if name == "queue" and parameters.startswith("dur="):
             return _number(parameters.removeprefix("dur=").partition(";")[0])
     return _number(_header(response, "x-queue-time"))
+
+
+def _count(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() else None
 
 
 def _number(text: str | None) -> float | None:

@@ -92,7 +92,7 @@ def _remarks(whole: Tally, cpu: float) -> list[str]:
     lines = [f"failed: {count} x {kind}" for kind, count in whole.errors.most_common()]
     if uncounted := whole.counts["uncounted"]:
         lines.append(
-            f"{uncounted} answers say nothing of their tokens, for they were not streamed or came from the cache"
+            f"{uncounted} answers say nothing of their tokens, such as those from the cache; no figure counts them"
         )
     late_ms = whole.sketches["late_ms"].percentile(99) or 0.0
     if cpu > MOST_CPU or late_ms > MOST_LATE_MS:

@@ -162,7 +162,10 @@ def _warnings(run: BenchRun, absent: list[Outage]) -> Iterator[str]:
             yield f"The step {load_label(step.result.load)} ended before its time ({step.result.interrupted})."
     uncounted = sum(step.result.figures.uncounted for step in run.steps)
     if uncounted:
-        yield f"{counted(uncounted, 'answer')} did not say how many tokens they have: no figure of tokens counts them."
+        yield (
+            f"{counted(uncounted, 'answer')} did not say how many tokens were generated for them, as those from the "
+            "cache do not: no figure of tokens counts them."
+        )
 
 
 def _kinds_text(kinds: Counter[str]) -> str:

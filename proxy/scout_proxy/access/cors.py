@@ -11,7 +11,7 @@ _ANY = "*"
 _METHODS = b"GET, HEAD, POST, OPTIONS"
 _MAX_AGE_S = b"600"
 # What of an answer, besides the few headers that pages always see, a page may read.
-_EXPOSED = b"X-Request-ID, X-Cache, Age, Retry-After, X-Queue-Time"
+_EXPOSED = b"X-Request-ID, X-Cache, Age, Retry-After, X-Queue-Time, X-Generated-Tokens"
 _VARY = (b"vary", b"Origin")
 
 

@@ -98,7 +98,7 @@ class GenerateService:
         if outcome is CacheOutcome.COALESCED:
             self._metrics.saved(monotonic() - flight.began_s)
         self._cache.know_body(plan, ask.body, end, ask.caller.key_id)
-        await out.whole(_OK, (_x_cache(outcome), *_timing(ask, outcome), _JSON), _body(texts, end))
+        await out.whole(_OK, (_x_cache(outcome), *_timing(ask, outcome), *_tokens(ask), _JSON), _body(texts, end))
 
     def _note_outcome(self, ask: Ask, request: GenerateRequest, outcome: CacheOutcome) -> None:
         self._metrics.count_cache(outcome.value)
@@ -221,3 +221,9 @@ def _timing(ask: Ask, outcome: CacheOutcome) -> tuple[RawHeader, ...]:
     if outcome is CacheOutcome.COALESCED:
         return ()
     return ((b"server-timing", b"queue;dur=%.1f" % (ask.caller.queued_s * 1000)),)
+
+
+def _tokens(ask: Ask) -> tuple[RawHeader, ...]:
+    """Tell how many tokens were generated for this request itself, as Text Generation Inference does."""
+    count = ask.caller.generated_tokens
+    return ((b"x-generated-tokens", b"%d" % count),) if count else ()

@@ -105,8 +105,7 @@ class ObservedGeneration:
                 metrics.observe_output(self._caller.route, tokens, monotonic() - self._began_s)
             else:
                 metrics.observe_output(self._caller.route, tokens - 1, monotonic() - self._text_began_s)
-        if self._caller.record is not None:
-            self._caller.record.add_tokens(prompt=generated.prompt_tokens, generated=tokens)
+        self._caller.note_tokens(prompt=generated.prompt_tokens, generated=tokens)
         if self._caller.key_id:
             meter = metrics.key_handle(self._caller.key_id)
             meter.prompt_tokens.value += generated.prompt_tokens or 0

@@ -47,6 +47,10 @@ _CACHE_HEADERS = {
         "description": "How long the request waited for a place at an engine, in milliseconds",
         "schema": {"type": "string"},
     },
+    "X-Generated-Tokens": {
+        "description": "Tokens that the engine generated for this request, of all its texts; not of a stream",
+        "schema": {"type": "integer", "minimum": 1},
+    },
 }
 
 OK_HEADERS: Responses = {200: {"description": "Success", "headers": _ID_HEADER}}

@@ -59,7 +59,7 @@ def test_a_stream_has_its_tokens_and_their_times(tmp_path: Path, kind: Kind) -> 
 
 
 @pytest.mark.parametrize("kind", [Kind.UNIQUE, Kind.SEQUENCES])
-def test_a_whole_answer_has_no_tokens_that_could_be_counted(tmp_path: Path, kind: Kind) -> None:
+def test_a_whole_answer_that_does_not_say_it_has_no_tokens_that_could_be_counted(tmp_path: Path, kind: Kind) -> None:
     with timed_api(tmp_path) as api:
         record = send(api.url, kind)
 
@@ -117,6 +117,16 @@ def test_a_connection_that_breaks_after_the_end_takes_nothing_from_the_answer() 
         record = send(url, Kind.STREAMED)
 
     assert (record.error, record.output_tokens) == (None, 1)
+
+
+def test_a_whole_answer_says_in_its_head_how_many_tokens_were_generated_for_it() -> None:
+    with canned_server(whole(200, '{"generated_texts": ["a"]}', "x-generated-tokens: 12\r\n")) as url:
+        record = send(url, Kind.UNIQUE)
+    with canned_server(whole(200, '{"generated_texts": ["a"]}', "x-generated-tokens: many\r\n")) as url:
+        odd = send(url, Kind.UNIQUE)
+
+    assert (record.output_tokens, record.tokens_counted_by) == (12, TokenSource.SERVER)
+    assert (odd.error, odd.output_tokens, odd.tokens_counted_by) == (None, None, None)
 
 
 def test_a_stored_answer_has_no_tokens_that_were_generated() -> None:

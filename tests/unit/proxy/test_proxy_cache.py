@@ -39,6 +39,18 @@ def test_a_repeated_request_gets_the_stored_answer_byte_by_byte(cached: RunningP
     assert "Server-Timing" not in second.headers
 
 
+def test_an_answer_says_how_many_tokens_were_generated_for_it_and_a_stored_one_that_none_were(
+    cached: RunningProxy, engine: FakeEngine
+) -> None:
+    first, again = (cached.generate(prompt="counted", num_return_sequences=3) for _ in range(2))
+    streamed = cached.generate(prompt="streamed", stream=True)
+    engine.behaviour.counts = ("3", "")
+    unknown = cached.generate(prompt="not counted")
+
+    assert first.headers["X-Generated-Tokens"] == "15"
+    assert all("X-Generated-Tokens" not in one.headers for one in (again, streamed, unknown))
+
+
 @pytest.mark.parametrize(
     "body",
     [

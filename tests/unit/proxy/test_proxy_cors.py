@@ -1,7 +1,10 @@
 from scout_proxy.access.cors import CorsRules
 
 PAGE = b"https://chat.example"
-EXPOSED = (b"access-control-expose-headers", b"X-Request-ID, X-Cache, Age, Retry-After, X-Queue-Time")
+EXPOSED = (
+    b"access-control-expose-headers",
+    b"X-Request-ID, X-Cache, Age, Retry-After, X-Queue-Time, X-Generated-Tokens",
+)
 VARY = (b"vary", b"Origin")
 
 
