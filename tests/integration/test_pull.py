@@ -9,6 +9,7 @@ import pytest
 
 from fakes.command_line import CommandLine, command_line
 from fakes.hub_server import COMMIT, HubServer
+from fakes.running_proxy import wait_until
 from fakes.small_model import FETCHED, FILES, FIRST, MODEL, SECOND, TOTAL, assert_whole
 
 WEIGHTS = 16
@@ -45,17 +46,39 @@ def snapshot(home: Path) -> Path:
 def test_a_line_that_breaks_three_times_is_resumed_and_the_files_are_checked(
     cli: CommandLine, server: HubServer, tmp_path: Path
 ) -> None:
-    server.trouble(FIRST).cuts.extend([150_000, 150_000, 300_000])
+    server.trouble(FIRST).cuts.extend([300_000, 300_000])
+    server.trouble(SECOND).cuts.append(300_000)
 
     # Each break costs a pause of a second before the next try, in which there is something to show.
     result = cli.run("pull", "--profile", "./small.yaml", "--json", variables=hub_variables(server, tmp_path))
 
     assert (result.returncode, result.stderr) == (0, "")
     assert_whole(snapshot(tmp_path))
-    assert len(server.contents_seen(FIRST)) == 4
+    assert [len(server.contents_seen(one)) for one in (FIRST, SECOND)] == [3, 2]
     events = [json.loads(line) for line in result.stdout.splitlines()]
-    assert any("of 1.40 MB" in event["detail"] and 0 < event["percent"] < 100 for event in events[1:-1])
+    breaks = [event["detail"] for event in events if event["event"] == "note"]
+    here = {f"{size} kB of its 700 kB are here, going on in 1 s" for size in (262, 524)}
+    # Of two at once the last is told.
+    assert breaks
+    assert {one.partition("; ")[2] for one in breaks} <= here
+    assert all(f": {server.endpoint} cannot be reached, or the connection broke: " in one for one in breaks)
+    assert any("of 1.40 MB" in event["detail"] and 0 < (event.get("percent") or 0) < 100 for event in events[1:-1])
     assert (events[-1]["event"], events[-1]["bytes"]) == ("pulled", TOTAL)
+
+
+def test_ctrl_c_says_that_nothing_is_lost(cli: CommandLine, server: HubServer, tmp_path: Path) -> None:
+    server.trouble(SECOND).hold_after = 300_000
+    variables = hub_variables(server, tmp_path)
+    process = CommandLine(tmp_path, cli.port, variables={**cli.variables, **variables}).start(
+        "pull", "--profile", "./small.yaml"
+    )
+    with process:
+        wait_until(lambda: server.contents_seen(SECOND), "the second file is on its way")
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate()
+
+    assert process.returncode == 130
+    assert "Stopped. What came so far is kept: the same command goes on from there." in said
 
 
 def test_a_killed_pull_loses_nothing_and_the_next_one_goes_on(

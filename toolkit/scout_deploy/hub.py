@@ -11,6 +11,7 @@ import json
 import logging
 import struct
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -128,6 +129,19 @@ class Hub:
             self._cache.write_reference(Revision(model_id=model_id, name=revision, commit=commit, files=()))
         return _parsed(path)
 
+    def fetch_small(self, revision: Revision, path: str) -> Path:
+        """Return where a small file is in the cache, fetched now or there already.
+
+        Raises:
+            HubUnreachableError: Nobody answers.
+            WeightsError: The repository is gated, or has no such file.
+        """
+        place = self._cache.snapshot(revision.model_id, revision.commit) / path
+        if not place.exists():
+            self._connect(threading.Event())
+            self._fetch(revision.model_id, revision.commit, path)
+        return place
+
     def read_tensors(self, revision: Revision, file: RepoFile) -> tuple[Tensor, ...]:
         """Return the tensors of a safetensors file, read off its header alone.
 
@@ -145,7 +159,7 @@ class Hub:
             return tuple(tensor_of(name, one.dtype, one.shape, place=file.path) for name, one in header.tensors.items())
         except (errors.SafetensorsParsingError, struct.error, UnusableFactsError) as exc:
             raise WeightsError(
-                f"{file.path} of {revision.model_id} is no usable safetensors file: {exc}",
+                f"{file.path} of {revision.model_id} is no usable safetensors file: {_plain(exc)}",
                 next_step="choose another revision, or tell the repository's owners",
             ) from exc
 
@@ -184,7 +198,7 @@ class Hub:
         huggingface_hub.configure_http_backend(backend_factory=session)
 
     def _fetch(self, model_id: str, commit: str, path: str) -> None:
-        with self._explained(model_id, commit):
+        with self._explained(model_id, commit, path):
             huggingface_hub.hf_hub_download(
                 model_id,
                 path,
@@ -205,16 +219,16 @@ class Hub:
         return RepoFile(path=sibling.rfilename, size_bytes=size, sha256=sha256, git_oid=oid)
 
     @contextlib.contextmanager
-    def _explained(self, model_id: str, revision: str) -> Iterator[None]:
+    def _explained(self, model_id: str, revision: str, path: str | None = None) -> Iterator[None]:
         try:
             yield
         except errors.LocalEntryNotFoundError as exc:
             # Raised instead of what really happened, which it then names as its cause.
-            raise self._explain(exc.__cause__ or exc, model_id, revision) from exc
+            raise self._explain(exc.__cause__ or exc, model_id, revision, path) from exc
         except (OSError, ValueError) as exc:
-            raise self._explain(exc, model_id, revision) from exc
+            raise self._explain(exc, model_id, revision, path) from exc
 
-    def _explain(self, error: BaseException, model_id: str, revision: str) -> WeightsError:
+    def _explain(self, error: BaseException, model_id: str, revision: str, path: str | None) -> WeightsError:
         has_token = bool(self._token)
         # The first that fits: some are kinds of later ones.
         explanations: tuple[tuple[type[Exception], Callable[[], WeightsError]], ...] = (
@@ -222,7 +236,7 @@ class Hub:
             (errors.RepositoryNotFoundError, lambda: failures.unknown_repository(model_id, has_token=has_token)),
             (errors.RevisionNotFoundError, lambda: failures.unknown_revision(model_id, revision)),
             (errors.OfflineModeIsEnabled, failures.offline),
-            (errors.EntryNotFoundError, lambda: failures.no_such_file(model_id, revision)),
+            (errors.EntryNotFoundError, lambda: failures.no_such_file(model_id, revision, path)),
             (errors.HFValidationError, lambda: failures.bad_model_id(model_id)),
             (errors.FileMetadataError, lambda: failures.not_a_hub(self._endpoint, "it tells no checksum of a file")),
         )
@@ -232,6 +246,11 @@ class Hub:
         return self._explainer.explain(error, model_id)
 
 
+def _plain(error: Exception) -> str:
+    # The library puts the file's, the repository's and the commit's names before what is wrong.
+    return str(error).rpartition("'): ")[2].rstrip(".")
+
+
 def _offline_refusal() -> Exception | None:
     return errors.OfflineModeIsEnabled("HF_HUB_OFFLINE is set") if constants.HF_HUB_OFFLINE else None
 
@@ -239,6 +258,9 @@ def _offline_refusal() -> Exception | None:
 def _be_quiet() -> None:
     # Its warnings and bars would go to standard error, across the toolkit's own view of the same things.
     set_verbosity(logging.ERROR)
+    # It warns of a disk that has less free than a file takes, what is there of the file already not counted; what is
+    # missing of all files was held against the disk before.
+    warnings.filterwarnings("ignore", message="Not enough free disk space", category=UserWarning)
     if constants.HF_HUB_DISABLE_PROGRESS_BARS is not False:
         disable_progress_bars()
 

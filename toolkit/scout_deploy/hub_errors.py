@@ -1,6 +1,7 @@
 """What a failure of HTTP or of the disk means to somebody who wants weights."""
 
 import http.client
+import re
 from pathlib import Path
 
 import requests
@@ -9,6 +10,7 @@ from scout_deploy.errors import WeightsError
 from scout_deploy.weights import failures
 
 _SHOWN_CHARACTERS = 300
+_ERRNO = re.compile(r"\[Errno -?\d+\] ")
 _UNAUTHORIZED, _FORBIDDEN, _RANGE_NOT_SATISFIABLE, _TOO_MANY, _SERVER_ERROR = 401, 403, 416, 429, 500
 _NOT_ADDRESSES = (
     requests.exceptions.InvalidURL,
@@ -81,7 +83,10 @@ def reason(error: BaseException) -> str:
         inner = deeper
     if isinstance(inner, http.client.IncompleteRead):
         return "the answer broke off"
-    return str(inner).rpartition(": ")[2] or type(inner).__name__
+    if isinstance(inner, OSError) and inner.strerror:
+        return inner.strerror
+    # urllib3 writes the system's own words behind its own: "...: [Errno 111] Connection refused".
+    return _ERRNO.sub("", str(inner).rpartition(": ")[2]) or type(inner).__name__
 
 
 def _deeper(error: BaseException) -> BaseException | None:

@@ -17,6 +17,7 @@ from scout_deploy.hub import DEFAULT_REVISION, Hub
 from scout_deploy.known_models import known_model
 from scout_deploy.profile.engine import Model
 from scout_deploy.weights.files import needed_files
+from scout_deploy.weights.soundness import INDEX_SUFFIX, check_index
 
 _CONFIG = "config.json"
 _INDEX = "model.safetensors.index.json"
@@ -70,8 +71,12 @@ class ModelLookup:
 
     def _ask(self, hub: Hub, model_id: str, revision: str, place: Path) -> FitModel:
         now = hub.resolve(model_id, revision)
-        files = [one for one in needed_files(model_id, now.files, with_code=False) if one.path.endswith(_ENDING)]
+        needed = needed_files(model_id, now.files, with_code=False)
+        files = [one for one in needed if one.path.endswith(_ENDING)]
         config = hub.read_config(model_id, now.commit)
+        for index in (one for one in needed if one.path.endswith(INDEX_SUFFIX)):
+            # A shard that is not there would be missing in the sum.
+            check_index(hub.fetch_small(now, index.path), {one.path for one in files})
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             headers = list(pool.map(lambda file: hub.read_tensors(now, file), files))
         tensors = tuple(tensor for header in headers for tensor in header)

@@ -16,7 +16,7 @@ _MINUTE_S = 60
 
 
 class Meter:
-    """Shows a download: bytes, rate, and a stall.
+    """Shows a download: bytes, rate, a connection that broke, and a stall.
 
     Args:
         clock: Monotonic seconds.
@@ -28,6 +28,7 @@ class Meter:
         self._rate = TransferRate()
         self._was_stalled = False
         self._waited_for: str | None = None
+        self._retries = 0
 
     def show(self, progress: DownloadProgress) -> None:
         """Show how far it is."""
@@ -36,6 +37,9 @@ class Meter:
         if progress.waits_for is not None and progress.waits_for != self._waited_for:
             self._tell("note", f"{progress.waits_for} fetches this model already; waiting for it")
         self._waited_for = progress.waits_for
+        if progress.retries > self._retries:
+            self._tell("note", progress.trouble)
+        self._retries = progress.retries
         stalled = self._rate.is_stalled(now_s)
         if stalled and not self._was_stalled:
             silent_s = self._rate.silent_s(now_s)

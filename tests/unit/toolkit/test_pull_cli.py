@@ -10,7 +10,11 @@ from fakes.hub_server import COMMIT
 from fakes.no_docker import without_docker
 from fakes.small_model import FETCHED, FILES, MODEL, TOTAL, assert_whole
 from scout_deploy.cli.app import create_app
-from scout_deploy.errors import DeployError, ProfileError, WeightsError
+from scout_deploy.cli.wish import read_wish
+from scout_deploy.errors import DeployError, LockDifferenceError, ProfileError, WeightsError
+from scout_deploy.profile.settings import flatten_settings
+from scout_deploy.profile_lock.compare import locked_settings
+from scout_deploy.profile_lock.document import LockedModel, ProfileLock, write_lock
 from scout_deploy.weights.cache import WeightsCache
 from scout_deploy.weights.repository import RepoFile, Revision
 
@@ -80,6 +84,23 @@ def test_weights_are_carried_to_a_machine_without_network(tmp_path: Path, monkey
     assert f"{MODEL} at {COMMIT}: 5 files" in pull(*OF_COMMIT)
     other = refused(WeightsError, "--import", "carried.tar", "--profile", "a100-4bit")
     assert other.message.startswith(f"carried.tar holds {MODEL}, and profile 'a100-4bit' serves ")
+
+
+@pytest.mark.usefixtures("fetched")
+def test_a_lock_says_which_commit_is_fetched(tmp_path: Path) -> None:
+    refused(LockDifferenceError, "--profile", "./small.yaml", "--locked")
+    _, wish = read_wish("./small.yaml", "scout", ())
+    write_lock(
+        tmp_path / "small.lock",
+        ProfileLock(
+            profile="small",
+            model=LockedModel(commit=COMMIT),
+            settings=locked_settings(flatten_settings(wish.profile, wish.version)),
+        ),
+    )
+
+    # Nobody is asked which commit `main` is now; there is no hub here.
+    assert f"{MODEL} at {COMMIT} (locked): 5 files" in pull("--profile", "./small.yaml", "--locked")
 
 
 def test_what_no_deployment_uses_is_listed_and_goes_only_with_a_yes(fetched: Path) -> None:

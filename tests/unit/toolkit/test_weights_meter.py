@@ -19,10 +19,27 @@ class Watched:
         return [(one.phase, one.detail, one.percent) for one in self.shown]
 
     def at(
-        self, now_s: float, done_bytes: int, total_bytes: int = 10_000_000_000, waits_for: str | None = None
+        self,
+        now_s: float,
+        done_bytes: int,
+        total_bytes: int = 10_000_000_000,
+        waits_for: str | None = None,
+        retries: int = 0,
     ) -> None:
         self.now_s = now_s
-        self.meter.show(DownloadProgress(done_bytes=done_bytes, total_bytes=total_bytes, waits_for=waits_for))
+        self.meter.show(
+            DownloadProgress(
+                done_bytes=done_bytes,
+                total_bytes=total_bytes,
+                waits_for=waits_for,
+                retries=retries,
+                trouble=f"break {retries}" if retries else None,
+            )
+        )
+
+    @property
+    def notes(self) -> list[str | None]:
+        return [detail for phase, detail, _ in self.told if phase == "note"]
 
 
 def test_bytes_rate_and_percentage_are_shown() -> None:
@@ -42,8 +59,7 @@ def test_a_stall_is_told_once_until_bytes_come_again() -> None:
     for now_s, done_bytes in [(0, 0), (29, 0), (30, 0), (45, 0), (46, 5), (80, 5)]:
         watched.at(now_s, done_bytes)
 
-    notes = [detail for phase, detail, _ in watched.told if phase == "note"]
-    assert notes == [
+    assert watched.notes == [
         "stalled: no byte came for 30 s; the network, or the hub; still trying",
         "stalled: no byte came for 34 s; the network, or the hub; still trying",
     ]
@@ -71,5 +87,13 @@ def test_a_wait_for_another_command_is_told_once() -> None:
     for now_s in range(3):
         watched.at(now_s, 1_000_000_000 * now_s, waits_for="process 7")
 
-    notes = [detail for phase, detail, _ in watched.told if phase == "note"]
-    assert notes == ["process 7 fetches this model already; waiting for it"]
+    assert watched.notes == ["process 7 fetches this model already; waiting for it"]
+
+
+def test_each_connection_that_broke_is_told_once() -> None:
+    watched = Watched()
+
+    for now_s, retries in enumerate([0, 1, 1, 2, 2]):
+        watched.at(now_s, 1_000_000_000 * now_s, retries=retries)
+
+    assert watched.notes == ["break 1", "break 2"]

@@ -74,6 +74,8 @@ def _advice(shown: Shown) -> Iterator[str]:
     verdict = shown.plan.verdict
     if verdict is not None and not verdict.works and 0 < verdict.largest_context < verdict.context:
         yield f"--set engine.context_length={verdict.largest_context} would fit"
+    elif verdict is not None and verdict.context > verdict.context_limit:
+        yield f"plan again with --context {verdict.context_limit}: memory is short too"
 
 
 def _facts(shown: Shown) -> Iterator[tuple[str, str]]:

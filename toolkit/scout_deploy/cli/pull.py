@@ -1,7 +1,10 @@
 """`scout-deploy pull`."""
 
+import contextlib
 import os
 import shlex
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +13,7 @@ import typer
 from scout_deploy.cli.carry import export, import_archive, require_local
 from scout_deploy.cli.context import DEFAULT_DEPLOYMENT
 from scout_deploy.cli.invocation import NAME
+from scout_deploy.cli.locking import pins_of
 from scout_deploy.cli.output import Output
 from scout_deploy.cli.prune import prune
 from scout_deploy.cli.pulled import Pulled, pull_weights
@@ -38,6 +42,9 @@ def pull(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the profile, as in model.revision=main."),
     ] = None,
+    locked: Annotated[
+        bool, typer.Option("--locked", help="Fetch, and export, exactly what the profile's lock says.")
+    ] = False,
     export_to: Annotated[
         Path | None,
         typer.Option("--export", metavar="FILE", help="Write weights and images into a file for another machine."),
@@ -71,6 +78,8 @@ def pull(
     if profile is None:
         raise ProfileError("--profile: expected the name of a profile", next_step="scout-deploy profiles list")
     loaded, wish = read_wish(profile, DEFAULT_DEPLOYMENT, overrides or ())
+    if locked:
+        wish = replace(wish, pins=pins_of(loaded, wish))
     if loaded.profile.engine.kind == "embedded":
         _nothing(output, loaded.name, locate_model_file(loaded.profile), is_export=export_to is not None)
         return
@@ -82,7 +91,7 @@ def _fetch(output: Output, wish: Wish, export_to: Path | None, *, with_images: b
         require_local()
     view = StartView(output)
     teller = Teller(view.emit)
-    with ended_like_ctrl_c(), view.shown():
+    with _ctrl_c_explained(output), ended_like_ctrl_c(), view.shown():
         pulled = pull_weights(wish, teller, os.environ)
         size = None if export_to is None else export(wish, pulled, export_to, teller, with_images=with_images)
     _report(output, wish.profile_name, pulled, teller.elapsed_s)
@@ -90,6 +99,15 @@ def _fetch(output: Output, wish: Wish, export_to: Path | None, *, with_images: b
         output.event({"event": "exported", "file": str(export_to), "bytes": size})
         output.line(f"  archive    {export_to}, {_size(size)}")
         output.line(f"  there      {shlex.join([NAME, 'pull', '--import', export_to.name])}")
+
+
+@contextlib.contextmanager
+def _ctrl_c_explained(output: Output) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        output.line("Stopped. What came so far is kept: the same command goes on from there.", style="yellow")
+        raise
 
 
 def _import(output: Output, path: Path, wish: Wish | None) -> None:
@@ -122,6 +140,7 @@ def _report(output: Output, profile: str | None, pulled: Pulled, elapsed_s: floa
             "model": pulled.model,
             "revision": pulled.revision,
             "commit": pulled.commit,
+            "is_locked": pulled.is_locked,
             "path": pulled.path,
             "host": pulled.host,
             "files": pulled.files,
@@ -131,6 +150,7 @@ def _report(output: Output, profile: str | None, pulled: Pulled, elapsed_s: floa
     )
     facts = [] if pulled.files is None else [f"{pulled.files} files", _size(pulled.size_bytes or 0)]
     named = pulled.revision if pulled.revision is not None and not is_commit(pulled.revision) else None
+    named = "locked" if pulled.is_locked else named
     at = "" if pulled.commit is None else f" at {pulled.commit}" + (f" ({named})" if named else "")
     output.line(f"{pulled.model}{at}: {', '.join([*facts, 'whole'])}", style="bold green")
     output.line(f"  in         {pulled.path}" + (f", on {pulled.host}" if pulled.host else ""))

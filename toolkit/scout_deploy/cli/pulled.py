@@ -24,6 +24,7 @@ class Pulled:
         model: Its id on the hub, or the name of its directory.
         revision: What was asked for; None for a directory.
         commit: None for a directory.
+        is_locked: Whether the profile's lock says the commit.
         path: Where they are on `host`; a volume's name where that is another machine.
         host: The Docker host's address where it is another machine.
         files: How many; None where that is another machine.
@@ -34,6 +35,7 @@ class Pulled:
     revision: str | None
     commit: str | None
     path: str
+    is_locked: bool = False
     host: str | None = None
     files: int | None = None
     size_bytes: int | None = None
@@ -61,6 +63,7 @@ def pull_weights(wish: Wish, tell: Tell, environment: Mapping[str, str]) -> Pull
         revision=wish.profile.model.revision or DEFAULT_REVISION,
         commit=served.weights.commit,
         path=f"volume {served.weights.mount.source}",
+        is_locked=wish.pins.lock is not None,
         host=address.url,
     )
 
@@ -80,6 +83,7 @@ def _here(wish: Wish, served: ServedModel) -> Pulled:
         revision=None if commit is None else model.revision or DEFAULT_REVISION,
         commit=commit,
         path=str(folder),
+        is_locked=wish.pins.lock is not None,
         files=len(sizes),
         size_bytes=sum(sizes),
     )

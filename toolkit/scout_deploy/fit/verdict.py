@@ -29,6 +29,7 @@ class Verdict:
         kv_tokens: Tokens that the KV cache holds.
         sequences: That fit at full context.
         largest_context: The most tokens of one sequence that fit, the model's and the engine's own limits kept.
+        context_limit: The lower of those limits, whatever the memory.
         largest_prefill: The most tokens of a prompt's step, at this context.
         missing: Bytes that each GPU lacks; 0 where nothing does.
     """
@@ -39,6 +40,7 @@ class Verdict:
     kv_tokens: int
     sequences: int
     largest_context: int
+    context_limit: int
     largest_prefill: int
     missing: int
     ledger: Ledger
@@ -75,6 +77,7 @@ def judge_fit(
         kv_tokens=book.kv_tokens,
         sequences=book.kv_tokens // wanted,
         largest_context=min(book.kv_tokens, ceiling),
+        context_limit=ceiling,
         largest_prefill=book.largest_prefill(wanted),
         missing=missing,
         ledger=book,
@@ -114,7 +117,8 @@ def _ceiling(model: FitModel, engine: EngineMemory) -> int:
 def _refusal(
     model: FitModel, engine: EngineMemory, book: Ledger, wanted: int, gpus: Sequence[PlanGpu]
 ) -> tuple[str, int]:
-    if (problem := split_problem(model, engine, len(gpus))) is not None:
+    problem = split_problem(model, engine, len(gpus)) or _beyond_limits(model, engine, wanted)
+    if problem is not None:
         return problem, 0
     on = "" if len(gpus) == 1 else " on each GPU"
     free = book.total - book.held
@@ -137,13 +141,20 @@ def _refusal(
             ),
             loaded + book.step - limit,
         )
-    return _refused_context(model, engine, book, wanted, gpus)
+    return _refused_context(engine, book, wanted, on)
 
 
-def _refused_context(
-    model: FitModel, engine: EngineMemory, book: Ledger, wanted: int, gpus: Sequence[PlanGpu]
-) -> tuple[str, int]:
-    on = "" if len(gpus) == 1 else " on each GPU"
+def _beyond_limits(model: FitModel, engine: EngineMemory, wanted: int) -> str | None:
+    """Say which limit a context is beyond that no memory changes; None where it keeps them."""
+    longest = model.shape.max_positions
+    if longest is not None and wanted > longest:
+        return f"a context of {wanted:,} tokens is beyond the model's own {longest:,}"
+    if engine.longest_context is not None and wanted > engine.longest_context:
+        return f"a context of {wanted:,} tokens is beyond the {engine.longest_context:,} that {engine.longest_reason}"
+    return None
+
+
+def _refused_context(engine: EngineMemory, book: Ledger, wanted: int, on: str) -> tuple[str, int]:
     if wanted > book.kv_tokens:
         lacking = book.kv_token * wanted - book.kv
         return (
@@ -153,14 +164,6 @@ def _refused_context(
                 f"{_others(book)}"
             ),
             lacking,
-        )
-    longest = model.shape.max_positions
-    if longest is not None and wanted > longest:
-        return f"a context of {wanted:,} tokens is beyond the model's own {longest:,}", 0
-    if engine.longest_context is not None and wanted > engine.longest_context:
-        return (
-            f"a context of {wanted:,} tokens is beyond the {engine.longest_context:,} that {engine.longest_reason}",
-            0,
         )
     return "", 0
 

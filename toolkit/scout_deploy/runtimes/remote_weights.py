@@ -101,6 +101,8 @@ class VolumeSource:
                         total_bytes=int(event["total_bytes"]),
                         file=event["file"],
                         waits_for=event.get("waits_for"),
+                        retries=event.get("retries", 0),
+                        trouble=event.get("trouble"),
                     )
                 )
             elif event.get("event") == "error":

@@ -59,6 +59,8 @@ class Download:
         self._retry_pauses_s = retry_pauses_s
         self._total_bytes = sum(file.size_bytes for file in files)
         self._most_bytes = 0
+        # One value, as threads set it: how often, and why last.
+        self._trouble: tuple[int, str | None] = (0, None)
 
     def run(self, on_progress: OnProgress) -> Path:
         """Fetch what is missing and return the snapshot's folder, when it is this command's turn.
@@ -113,11 +115,14 @@ class Download:
         # huggingface_hub below 1.0 tells no bytes to its caller (only files, by `tqdm_class`): the disk does.
         done = sum(self._cache.present_bytes(self._revision, file) for file in self._files)
         self._most_bytes = max(self._most_bytes, done)
+        retries, trouble = self._trouble
         return DownloadProgress(
             done_bytes=self._most_bytes,
             total_bytes=self._total_bytes,
             file=running[0].path if running else None,
             waits_for=waits_for,
+            retries=retries,
+            trouble=trouble,
         )
 
     def _obtain(self, file: RepoFile) -> None:
@@ -148,12 +153,13 @@ class Download:
         while True:
             try:
                 return self._fetch(file)
-            except failures.HubUnreachableError:
+            except failures.HubUnreachableError as exc:
                 if (came := self._cache.present_bytes(self._revision, file)) > before:
                     before = came
                     pauses = iter(self._retry_pauses_s)
                 if (pause_s := next(pauses, None)) is None:
                     raise
+                self._trouble = (self._trouble[0] + 1, _again(file, came, exc, pause_s))
                 if self._cancelled.wait(pause_s):
                     raise failures.DownloadCancelledError from None
                 self._drop_excess(file)
@@ -163,3 +169,8 @@ class Download:
         if incomplete.exists() and incomplete.stat().st_size > file.size_bytes:
             # More than the whole: no range of the file could ever complete it.
             incomplete.unlink()
+
+
+def _again(file: RepoFile, came_bytes: int, error: failures.HubUnreachableError, pause_s: float) -> str:
+    here = f"{failures.size(came_bytes)} of its {failures.size(file.size_bytes)} are here"
+    return f"{file.path}: {error.message}; {here}, going on in {pause_s:.0f} s"

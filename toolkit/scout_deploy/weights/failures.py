@@ -63,10 +63,10 @@ def unknown_revision(model_id: str, revision: str) -> WeightsError:
     )
 
 
-def no_such_file(model_id: str, revision: str) -> WeightsError:
+def no_such_file(model_id: str, revision: str, path: str | None) -> WeightsError:
     """A file is not at this revision."""
     return WeightsError(
-        f"a file that an engine needs is not in {model_id} at {revision}",
+        f"{path or 'a file'}, which an engine needs, is not in {model_id} at {revision}",
         next_step="choose another repository or revision",
     )
 
@@ -147,7 +147,7 @@ def refused(endpoint: str, status: int, said: str) -> WeightsError:
 def disk_too_small(folder: Path, *, needed_bytes: int, free_bytes: int) -> WeightsError:
     """Found before anything is fetched."""
     return WeightsError(
-        f"the weights need {_size(needed_bytes)} more, and {folder} has {_size(free_bytes)} free",
+        f"the weights need {size(needed_bytes)} more, and {folder} has {size(free_bytes)} free",
         next_step="free some space there, or set HF_HUB_CACHE to a folder on a larger disk",
     )
 
@@ -160,6 +160,12 @@ def disk(error: OSError, folder: Path) -> WeightsError:
             next_step="free some space there and run it again (what came so far is kept), or set HF_HUB_CACHE to a "
             "folder on a larger disk",
         )
+    if error.errno == errno.EFBIG:
+        return WeightsError(
+            f"the weights cannot be written below {folder}: a file would be larger than is allowed here",
+            next_step="raise this user's limit (ulimit -f unlimited), or set HF_HUB_CACHE to a folder on a disk that "
+            "takes files of this size",
+        )
     return WeightsError(
         f"the weights cannot be written below {folder}: {error.strerror or error}",
         next_step="give this user the folder, or set HF_HUB_CACHE to another",
@@ -169,7 +175,7 @@ def disk(error: OSError, folder: Path) -> WeightsError:
 def archive_disk_too_small(target: Path, *, needed_bytes: int, free_bytes: int) -> WeightsError:
     """Found before anything is written."""
     return WeightsError(
-        f"the weights take {_size(needed_bytes)}, and the disk of {target} has {_size(free_bytes)} free",
+        f"the weights take {size(needed_bytes)}, and the disk of {target} has {size(free_bytes)} free",
         next_step="name a file on a larger disk",
     )
 
@@ -212,10 +218,11 @@ def not_as_published(path: str, what: str) -> WeightsError:
     )
 
 
-def _size(number_bytes: int) -> str:
-    size = float(number_bytes)
+def size(number_bytes: int) -> str:
+    """Return a number of bytes in the unit that suits it."""
+    number = float(number_bytes)
     for unit in ("bytes", "kB", "MB"):
-        if size < _STEP:
-            return f"{size:.0f} {unit}"
-        size /= _STEP
-    return f"{size:.1f} GB"
+        if number < _STEP:
+            return f"{number:.0f} {unit}"
+        number /= _STEP
+    return f"{number:.1f} GB"

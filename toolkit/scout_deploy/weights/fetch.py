@@ -56,8 +56,10 @@ class _Events:
         self._output = output
 
     def progress(self, now: DownloadProgress) -> None:
-        waits = {} if now.waits_for is None else {"waits_for": now.waits_for}
-        self.write(event="progress", done_bytes=now.done_bytes, total_bytes=now.total_bytes, file=now.file, **waits)
+        more: dict[str, object] = {} if now.waits_for is None else {"waits_for": now.waits_for}
+        if now.retries:
+            more |= {"retries": now.retries, "trouble": now.trouble}
+        self.write(event="progress", done_bytes=now.done_bytes, total_bytes=now.total_bytes, file=now.file, **more)
 
     def write(self, **event: object) -> None:
         self._output.write(f"{json.dumps(event)}\n")

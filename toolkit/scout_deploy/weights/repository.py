@@ -59,9 +59,13 @@ class DownloadProgress:
         total_bytes: Of all files together.
         file: One that is on its way now; None before the first and after the last.
         waits_for: Which other command fetches the same model now, so that this one waits.
+        retries: How often a file was tried again so far, because nobody answered or the connection broke.
+        trouble: Why it was tried again last, and when it goes on.
     """
 
     done_bytes: int
     total_bytes: int
     file: str | None = None
     waits_for: str | None = None
+    retries: int = 0
+    trouble: str | None = None

@@ -169,11 +169,13 @@ def test_a_context_that_the_engine_computes_wrongly_is_refused() -> None:
     assert verdict(found).largest_context == 8192
 
 
-def test_a_context_beyond_the_models_own_is_refused() -> None:
-    found = planner(tgi_profile({"context_length": 200_000}), LLAMA_8B).on(read_gpus("8xH100-80GB"))
+@pytest.mark.parametrize("gpus", ["8xH100-80GB", "1xL4", "1xT4"])
+def test_a_context_beyond_the_models_own_is_refused_for_that_whatever_memory_there_is(gpus: str) -> None:
+    found = planner(tgi_profile({"context_length": 200_000}), LLAMA_8B).on(read_gpus(gpus))
 
     assert found.answer == "no"
     assert "beyond the model's own 131,072" in found.reason
+    assert not found.is_about_memory
 
 
 def test_a_context_that_memory_does_not_hold_says_how_much_would_fit() -> None:

@@ -123,10 +123,18 @@ def test_without_leave_to_ask_an_unknown_model_stays_unknown(server: HubServer, 
         ({"config.json": CONFIG, "model.safetensors": b"\5"}, (WeightsError, "no usable safetensors")),
         ({"config.json": b"{}", "model.safetensors": WEIGHTS}, (ModelFileError, "does not say")),
         ({"config.json": b"[]", "model.safetensors": WEIGHTS}, (WeightsError, "no JSON object")),
-        ({"model.safetensors": WEIGHTS}, (WeightsError, "a file that an engine needs is not in")),
+        ({"model.safetensors": WEIGHTS}, (WeightsError, r"config\.json, which an engine needs, is not in")),
         (
             {"config.json": CONFIG, "model-00001-of-00002.safetensors": WEIGHTS},
             (WeightsError, "shard 2 of 2 is missing"),
+        ),
+        (
+            {
+                "config.json": CONFIG,
+                "model.safetensors": WEIGHTS,
+                "model.safetensors.index.json": b'{"weight_map": {"b": "model-2.safetensors"}}',
+            },
+            (WeightsError, r"names model-2\.safetensors, and there is no such file: the model is not complete"),
         ),
     ],
 )

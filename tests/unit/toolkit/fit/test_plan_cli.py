@@ -76,6 +76,14 @@ def test_a_context_can_be_tried() -> None:
     assert "next: --set engine.context_length=8192 would fit" in result.stdout
 
 
+def test_a_context_beyond_the_limits_and_too_little_memory_are_told_one_after_the_other() -> None:
+    result = plan("--profile", "h100-bf16", "--gpus", "2xH100-80GB", "--context", "9000")
+
+    first, second, *_ = result.stdout.splitlines()
+    assert "a context of 9,000 tokens is beyond the 8,192" in first
+    assert second == "next: plan again with --context 8192: memory is short too"
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

@@ -43,5 +43,5 @@ def test_a_config_that_is_no_json_object_is_an_error(hub: Hub, server: HubServer
 def test_a_repository_without_config_is_an_error(hub: Hub, server: HubServer) -> None:
     server.add("acme/bare", {"README.md": b""})
 
-    with pytest.raises(WeightsError, match="a file that an engine needs is not in acme/bare"):
+    with pytest.raises(WeightsError, match=r"config\.json, which an engine needs, is not in acme/bare"):
         hub.read_config("acme/bare")

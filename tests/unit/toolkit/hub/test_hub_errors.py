@@ -36,6 +36,13 @@ def test_a_full_disk_is_called_full(code: int) -> None:
     assert "HF_HUB_CACHE" in str(error.next_step)
 
 
+def test_a_file_that_may_not_be_that_large_is_no_matter_of_rights() -> None:
+    error = explained(OSError(errno.EFBIG, os.strerror(errno.EFBIG)))
+
+    assert error.message == "the weights cannot be written below /data/hub: a file would be larger than is allowed here"
+    assert "ulimit -f" in str(error.next_step)
+
+
 def test_a_folder_that_may_not_be_written_is_named() -> None:
     assert explained(PermissionError(errno.EACCES, "Permission denied")).message.endswith(
         "/data/hub: Permission denied"
@@ -52,7 +59,7 @@ def test_a_connection_that_is_refused_has_its_plain_cause() -> None:
     error = explained(caught.value)
 
     assert isinstance(error, HubUnreachableError)
-    assert error.message.endswith("broke: [Errno 111] Connection refused")
+    assert error.message.endswith("broke: Connection refused")
     assert "secret" not in error.message
 
 

@@ -4,11 +4,13 @@ import threading
 from pathlib import Path
 
 import pytest
+from huggingface_hub import file_download
 
 from fakes.hub_server import COMMIT, HubServer
 from fakes.small_model import FETCHED, FILES, FIRST, MODEL, SECOND, SHARD, TOTAL, assert_whole, ignore
 from scout_deploy.errors import WeightsError
 from scout_deploy.hub import Hub
+from scout_deploy.weights.cache import WeightsCache
 from scout_deploy.weights.failures import HubUnreachableError
 from scout_deploy.weights.files import needed_files
 from scout_deploy.weights.obtain import obtain
@@ -142,6 +144,32 @@ def test_a_disk_that_is_too_small_is_found_before_a_byte_is_fetched(server: HubS
         obtain(hub, MODEL, "main", ignore)
 
     assert server.contents_seen("config.json") == []
+
+
+def test_a_disk_that_fills_meanwhile_is_named_and_what_came_is_kept(hub: Hub, server: HubServer, cache: Path) -> None:
+    revision = hub.resolve(MODEL)
+    (second,) = (file for file in revision.files if file.path == SECOND)
+    collected = WeightsCache(folder=cache).incomplete(revision, second)
+    collected.parent.mkdir(parents=True)
+    # The kernel's own full disk: whatever is written there does not fit.
+    collected.symlink_to("/dev/full")
+
+    with pytest.raises(WeightsError, match=r"the disk of .*/hub is full") as caught:
+        obtain(hub, MODEL, "main", ignore)
+
+    assert "what came so far is kept" in str(caught.value.next_step)
+    assert hub.find_cached(MODEL) is None
+    collected.unlink(missing_ok=True)
+    server.seen.clear()
+    assert_whole(obtain(hub, MODEL, "main", ignore))
+    assert server.contents_seen("config.json") == []
+
+
+def test_a_disk_with_less_than_a_whole_file_is_not_warned_of(cache: Path) -> None:
+    """What is missing of all files together was held against the disk before; part of this one may be there."""
+    Hub(cache=cache)
+
+    file_download._check_disk_space(2**60, cache.parent)
 
 
 def test_a_file_that_cannot_be_written_names_the_folder(server: HubServer, tmp_path: Path) -> None:
