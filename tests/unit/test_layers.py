@@ -28,7 +28,7 @@ ALLOWED_OF_OURS = {
 # What needs the extra `bench`, and patches the standard library.
 OF_THE_EXTRA = ("gevent", "geventhttpclient", "locust")
 WITH_THE_EXTRA = ("scout_loadtest.client", "scout_loadtest.load", "scout_loadtest.run_step")
-ONE_FILE_ALONE = ("aiohttp", "docker", "huggingface_hub", "opentelemetry", "psutil", "redis", "xllamacpp")
+ONE_FILE_ALONE = ("aiohttp", "docker", "huggingface_hub", "opentelemetry", "psutil", "pynvml", "redis", "xllamacpp")
 
 
 def module_name(package: str, path: Path) -> str:

@@ -22,3 +22,12 @@ def visible_gpus(root: Path = Path("/")) -> tuple[str, ...]:
     if (root / "dev/kfd").exists():
         found.append("AMD GPU (/dev/kfd)")
     return tuple(found)
+
+
+def is_container(root: Path = Path("/")) -> bool:
+    """Tell whether this process runs in a container, by the file that Docker or Podman puts there.
+
+    Args:
+        root: Where those files would be.
+    """
+    return (root / ".dockerenv").exists() or (root / "run/.containerenv").exists()

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 
 from scout_deploy.errors import GpuUnavailableError, ProfileError
 from scout_deploy.fit.gpu_kind import PlanGpu, UnknownGpusError, of_driver, read_gpus
+from scout_deploy.gpus.allocation import obstacle_of
 from scout_deploy.gpus.gpu import Gpu, describe_gpus
-from scout_deploy.gpus.inventory import Inventory
+from scout_deploy.plan_machine import PlanMachine
 from scout_deploy.profile.engine import Hardware
 from scout_deploy.profile.profile import Profile
+
+_EXAMPLE = "name the GPUs to plan for, as in --gpus 4xH100-80GB"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,30 +56,64 @@ def named_gpus(written: str, *, is_free_choice: bool) -> GpusToPlan:
         raise ProfileError(f"--gpus: got {written!r}: {exc}") from exc
 
 
-def gpus_here(inventory: Inventory, hardware: Hardware) -> GpusToPlan:
-    """Return this machine's GPUs, as far as they are of the profile's kind, the freest first; else the profile's own.
+def gpus_here(machine: PlanMachine, hardware: Hardware) -> GpusToPlan:
+    """Return the machine's GPUs, as far as they are of the profile's kind, the freest first; else the profile's own.
+
+    Where Docker alone tells of GPUs, that is how many there are, and the profile says of which kind.
 
     Raises:
-        GpuUnavailableError: There are none, and the profile names none either.
+        GpuUnavailableError: There are none, and the profile names none either, or all are split.
     """
+    inventory = machine.inventory
     if inventory.gpus:
-        usable = [gpu for gpu in inventory.gpus if hardware.gpu_ids is None or gpu.index in hardware.gpu_ids]
-        kinds = {gpu.name for gpu in usable}
-        largest = max(kinds, key=lambda name: _memory(usable, name), default=None)
-        chosen = sorted((gpu for gpu in usable if gpu.name == largest), key=lambda gpu: -gpu.memory_free_bytes)
-        found = of_driver(chosen)
-        if found:
-            more = f"; {describe_gpus(inventory.gpus)} are here" if len(kinds) > 1 else ""
-            return GpusToPlan(gpus=found, origin=f"the GPUs of this machine{more}")
+        found = _whole_ones(inventory.gpus, hardware)
+        if found is not None:
+            return found
     meant = gpus_of(hardware)
     if meant is None:
-        raise GpuUnavailableError(
-            inventory.problem or "this machine has no GPU whose memory is known, and the profile names none",
-            next_step="name the GPUs to plan for, as in --gpus 4xH100-80GB",
+        raise GpuUnavailableError(_nothing(machine), next_step=_EXAMPLE)
+    told = machine.announced
+    if told is not None and told.count:
+        return GpusToPlan(
+            gpus=(meant[0],) * told.count,
+            origin=f"of the kind that the profile is for; Docker tells of {told}, and not of which kind",
         )
-    return GpusToPlan(
-        gpus=meant, origin="the GPUs that the profile is for, as this machine has none whose memory is known"
-    )
+    return GpusToPlan(gpus=meant, origin=f"the GPUs that the profile is for, as {_why_not(machine)}")
+
+
+def _whole_ones(gpus: Sequence[Gpu], hardware: Hardware) -> GpusToPlan | None:
+    """Return those of the kind with the most memory; None where the driver does not say how much they have."""
+    named = [gpu for gpu in gpus if hardware.gpu_ids is None or gpu.index in hardware.gpu_ids]
+    usable = [gpu for gpu in named if not gpu.mig]
+    if named and not usable:
+        raise GpuUnavailableError("; ".join(filter(None, (obstacle_of(gpu, {}) for gpu in named))), next_step=_EXAMPLE)
+    kinds = {gpu.name for gpu in usable}
+    largest = max(kinds, key=lambda name: _memory(usable, name), default=None)
+    chosen = sorted((gpu for gpu in usable if gpu.name == largest), key=lambda gpu: -gpu.memory_free_bytes)
+    found = of_driver(chosen)
+    if not found:
+        return None
+    others = len(kinds) > 1 or len(usable) < len(named)
+    split = [gpu.index for gpu in named if gpu.mig]
+    more = f"; {describe_gpus(gpus)} are here" if others else ""
+    more += f", GPU {', '.join(map(str, split))} split into MIG instances" if split else ""
+    return GpusToPlan(gpus=found, origin=f"the GPUs of this machine{more}")
+
+
+def _nothing(machine: PlanMachine) -> str:
+    if machine.announced is not None:
+        return f"Docker tells of {machine.announced} and not of which kind, and the profile names no kind either"
+    return machine.inventory.problem or f"{_why_not(machine)}, and the profile names none"
+
+
+def _why_not(machine: PlanMachine) -> str:
+    if machine.announced is not None:
+        return f"Docker tells of {machine.announced}, and not of which kind"
+    if not machine.is_local and machine.silence is not None:
+        return f"{machine.name} could not be asked: {machine.silence}"
+    if not machine.is_local:
+        return f"{machine.name} tells of none"
+    return f"{machine.name} has none whose memory is known"
 
 
 def gpus_of(hardware: Hardware) -> tuple[PlanGpu, ...] | None:

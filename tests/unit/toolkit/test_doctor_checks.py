@@ -132,6 +132,12 @@ def test_a_machine_that_can_run_nothing_has_a_problem() -> None:
         ({"daemon": daemon(components=("Podman Engine",))}, "gpu access", "is Podman", "install Docker"),
         ({"daemon": daemon(ahead_s=-7200.0)}, "clock", "7200 s behind", "timedatectl"),
         ({"inventory": Inventory()}, "gpu", "none with a loaded driver", "install the driver"),
+        (
+            {"inventory": Inventory(), "daemon": daemon(cdi_devices=("nvidia.com/gpu=0",))},
+            "gpu",
+            "although Docker tells of 1 NVIDIA GPU (CDI devices 0)",
+            "on the machine itself",
+        ),
         ({"inventory": Inventory(problem="nvidia-smi said: x")}, "gpu", "nvidia-smi said: x", "make nvidia-smi"),
         ({"inventory": Inventory(problem="mismatch", remedy="restart")}, "gpu", "mismatch", "restart"),
         ({"inventory": a100s(1)}, "gpu use", "wants 2 x A100; this machine has 1 x", "gpu_count"),
@@ -159,7 +165,8 @@ def test_what_stops_the_profile_is_a_problem_with_a_fix(
     [
         ({"daemon": daemon(ahead_s=90.0)}, "clock", "90 s ahead"),
         ({"daemon": daemon(security=("rootless",))}, "gpu access", "no-cgroups"),
-        ({"daemon": daemon(is_local=False)}, "gpu", "Docker's machine"),
+        ({"daemon": daemon(is_local=False)}, "gpu", "it tells of NVIDIA GPUs of unknown number"),
+        ({"daemon": daemon(is_local=False, runtimes=("runc",))}, "gpu", "it tells of none"),
         ({"disks": (Disk(purpose="Docker's images", path="/d", free_bytes=10**9),)}, "disk", "1 GB free"),
         ({"shm_bytes": 64 * 2**20}, "shared memory", "0.1 GB"),
         (
@@ -194,6 +201,15 @@ def test_the_driver_has_to_run_the_cuda_of_the_image(driver: str, cuda: str | No
     inventory = Inventory(gpus=a100s(2).gpus, driver_version=driver, cuda_version=cuda)
 
     assert only(examine(facts(inventory=inventory), TGI), "gpu driver").level == level
+
+
+def test_who_told_of_the_gpus_is_told() -> None:
+    reason = "nvidia-smi, as libnvidia-ml.so.1 is not to be found"
+    inventory = Inventory(gpus=a100s(2).gpus, driver_version="550.54.14", cuda_version="12.4", source=reason)
+
+    fact = only(examine(facts(inventory=inventory), TGI), "gpu driver").fact
+
+    assert fact == f"NVIDIA 550.54.14, CUDA up to 12.4 (told by {reason})"
 
 
 def test_a_profile_is_told_which_gpus_it_gets() -> None:

@@ -1,5 +1,6 @@
 """Which replica gets which GPUs."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from scout_deploy.errors import GpuUnavailableError
 from scout_deploy.gpus.allocation import allocate, can_run_beside, is_kind
-from scout_deploy.gpus.gpu import Gpu
+from scout_deploy.gpus.gpu import Gpu, GpuProcess
 from scout_deploy.profile.engine import Hardware
 
 MIB = 2**20
@@ -121,6 +122,17 @@ def test_named_gpus_in_use_are_refused_by_their_users() -> None:
 
     assert "GPU 0 belongs to deployment 'chat'" in message
     assert "GPU 1 has 40.0 GiB of 80.0 GiB in use by other processes" in message
+
+
+def test_who_uses_a_gpu_is_named_as_far_as_it_is_known() -> None:
+    users = tuple(GpuProcess(pid=pid, name=name, memory_bytes=pid * MIB) for pid, name in ((1, "a"), (2, ""), (3, "b")))
+    busy = replace(gpu(0, used=40_960), processes=users)
+
+    assert refusal(Hardware(gpu_count=1), [busy]).endswith(
+        "in use by other processes: b (pid 3), process (pid 2), a (pid 1)"
+    )
+    crowded = replace(busy, processes=(*users, GpuProcess(pid=4), GpuProcess(pid=5)))
+    assert refusal(Hardware(gpu_count=1), [crowded]).endswith("a (pid 1) and 2 more")
 
 
 def test_the_wrong_kind_is_refused() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fakes.nvml_library import install_nvml
 from scout_deploy.gpus.gpu import describe_gpus
 from scout_deploy.gpus.inventory import read_inventory, read_local_inventory
 from scout_deploy.gpus.nvidia_smi import FIELDS_OF_OLD_DRIVERS, query_argv
@@ -100,6 +101,7 @@ def test_a_machine_without_tools_and_drivers_has_nothing_and_no_problem() -> Non
 
 def test_a_loaded_driver_without_its_tool_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    install_nvml(monkeypatch, None)
     folder = tmp_path / "proc/driver/nvidia/gpus/0000:01:00.0"
     folder.mkdir(parents=True)
     (folder / "information").write_text("Model: \t\t NVIDIA A100-SXM4-80GB\n")
@@ -108,7 +110,7 @@ def test_a_loaded_driver_without_its_tool_is_named(tmp_path: Path, monkeypatch: 
 
     assert inventory.loaded == ("NVIDIA A100-SXM4-80GB",)
     assert inventory.problem is not None
-    assert "not installed" in inventory.problem
+    assert "nor its nvidia-smi or rocm-smi is installed" in inventory.problem
 
 
 def test_a_tool_that_hangs_is_given_up(tmp_path: Path) -> None:

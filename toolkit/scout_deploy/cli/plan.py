@@ -7,15 +7,16 @@ import typer
 
 from scout_deploy.cli.embedded_view import plan_embedded_memory, show_embedded
 from scout_deploy.cli.fit_view import Shown, show_fit, show_ranking
+from scout_deploy.cli.machine import machine
 from scout_deploy.cli.output import Output
 from scout_deploy.engines.catalogue import planning_engine_for
 from scout_deploy.engines.tgi.nearest import Shipped, nearest
 from scout_deploy.errors import DeployError, GpuUnavailableError, ProfileError
 from scout_deploy.fit_plan import FitPlan, Planner
-from scout_deploy.gpus.inventory import read_local_inventory
 from scout_deploy.hub import Hub, find_token
 from scout_deploy.model_lookup import ModelLookup
 from scout_deploy.plan_gpus import GpusToPlan, gpus_here, named_gpus
+from scout_deploy.plan_machine import PlanMachine
 from scout_deploy.profile.catalogue import profile_files, shipped_profiles_dir
 from scout_deploy.profile.layers import parse_overrides
 from scout_deploy.profile.loader import LoadedProfile, load_profile
@@ -70,10 +71,7 @@ def _plan_one(output: Output, loaded: LoadedProfile, written: str | None, contex
             f"the profile '{loaded.name}' uses no GPU, and plan says what fits on GPUs",
             next_step="name a profile for GPUs: scout-deploy profiles list",
         )
-    if written is not None:
-        box = named_gpus(written, is_free_choice=False)
-    else:
-        box = gpus_here(read_local_inventory(), hardware)
+    box = named_gpus(written, is_free_choice=False) if written is not None else gpus_here(machine(os.environ), hardware)
     planner = _planner(loaded, context, ask_hub=True)
     found = planner.on(box.of_replica(loaded.profile))
     show_fit(
@@ -102,12 +100,9 @@ def _planner(loaded: LoadedProfile, context: int | None, *, ask_hub: bool) -> Pl
 
 def _rank(output: Output, written: str | None, context: int | None) -> None:
     rows = []
+    here = machine(os.environ) if written is None else PlanMachine()
     for loaded in _shipped():
-        box = (
-            gpus_here(read_local_inventory(), loaded.profile.hardware)
-            if written is None
-            else named_gpus(written, is_free_choice=True)
-        )
+        box = gpus_here(here, loaded.profile.hardware) if written is None else named_gpus(written, is_free_choice=True)
         planner = _planner(loaded, context, ask_hub=False)
         rows.append(Shown(name=loaded.name, planner=planner, plan=planner.on(box.of_replica(loaded.profile))))
     show_ranking(output, rows)

@@ -12,6 +12,7 @@ class DockerHost(Frozen):
         api_version: Such as `1.41`.
         runtimes: Names of its OCI runtimes.
         cdi_devices: CDI names that it discovered, such as `nvidia.com/gpu=0`; empty before Docker 28.3.
+        generic_resources: What its operator says it has, such as `gpu=4` or `NVIDIA-GPU=GPU-6e3f`.
         security: Its security options by name, such as `rootless`, `seccomp`, `userns`.
         memory_bytes: Of the machine.
         has_cgroups: Whether it can tell what one container uses; a rootless daemon may have none.
@@ -26,6 +27,7 @@ class DockerHost(Frozen):
     architecture: str = "x86_64"
     runtimes: tuple[str, ...] = ()
     cdi_devices: tuple[str, ...] = ()
+    generic_resources: tuple[str, ...] = ()
     security: tuple[str, ...] = ()
     memory_bytes: int = 0
     cpus: int = 0

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 
-from scout_deploy.doctor.facts import DaemonSeen, Facts
+from scout_deploy.containers.host import DockerHost
+from scout_deploy.doctor.facts import DaemonMissed, DaemonSeen, Facts
 from scout_deploy.doctor.outcome import EngineKind, Outcome, State
 from scout_deploy.errors import GpuUnavailableError
 from scout_deploy.gpus.access import give_gpus
 from scout_deploy.gpus.allocation import allocate, obstacle_of
+from scout_deploy.gpus.docker_devices import gpus_of_docker
 from scout_deploy.gpus.gpu import describe_gpus
 from scout_deploy.gpus.inventory import Inventory
 from scout_deploy.profile.profile import Profile
@@ -28,12 +30,13 @@ def gpu_checks(facts: Facts, profile: Profile | None) -> Iterator[Outcome]:
         yield Outcome(
             check="gpu",
             state="doubtful",
-            fact="the containers' GPUs are those of Docker's machine, which cannot be looked into from here",
+            fact="the containers' GPUs are those of Docker's machine, which cannot be looked into from here; "
+            + _told(facts.daemon.host),
             fix="run scout-deploy doctor there",
             concerns=_TGI,
         )
         return
-    yield _present(facts.inventory)
+    yield _present(facts.inventory, None if isinstance(facts.daemon, DaemonMissed) else facts.daemon.host)
     if not facts.inventory.gpus:
         return
     if facts.inventory.gpus[0].vendor == "nvidia":
@@ -43,7 +46,11 @@ def gpu_checks(facts: Facts, profile: Profile | None) -> Iterator[Outcome]:
     yield _in_use(facts.inventory, facts.taken) if profile is None else _allotted(facts, profile)
 
 
-def _present(inventory: Inventory) -> Outcome:
+def _told(host: DockerHost) -> str:
+    return f"it tells of {gpus_of_docker(host) or 'none'}"
+
+
+def _present(inventory: Inventory, docker: DockerHost | None) -> Outcome:
     if inventory.gpus:
         fact = describe_gpus(inventory.gpus) + (f"; {inventory.problem}" if inventory.problem else "")
         state: State = "doubtful" if inventory.problem else "good"
@@ -55,6 +62,14 @@ def _present(inventory: Inventory) -> Outcome:
             state="bad",
             fact=f"{named}{inventory.problem}",
             fix=inventory.remedy or "make nvidia-smi (rocm-smi for AMD) work for this user",
+            concerns=_TGI,
+        )
+    if docker is not None and docker.cdi_devices and (announced := gpus_of_docker(docker)) is not None:
+        return Outcome(
+            check="gpu",
+            state="bad",
+            fact=f"no driver shows any here, although Docker tells of {announced}",
+            fix="run scout-deploy on the machine itself, or in a container that was given its GPUs (--gpus all)",
             concerns=_TGI,
         )
     return Outcome(
@@ -69,6 +84,7 @@ def _present(inventory: Inventory) -> Outcome:
 def _driver(inventory: Inventory) -> Outcome:
     driver, cuda = inventory.driver_version, inventory.cuda_version
     fact = f"NVIDIA {driver or 'of unknown version'}" + (f", CUDA up to {cuda}" if cuda else "")
+    fact += f" (told by {inventory.source})" if inventory.source else ""
     if cuda is None and driver is None:
         return Outcome(check="gpu driver", state="doubtful", fact=fact, concerns=_TGI)
     is_new_enough = _numbers(cuda) >= _OLDEST_CUDA if cuda else _numbers(driver or "") >= _OLDEST_DRIVER

@@ -18,6 +18,9 @@ _IDLE_BYTES = 2**30
 # Numbers of shards that engines split over.
 _SHARD_COUNTS = (8, 4, 2, 1)
 
+# Processes on a GPU that are named; the largest first.
+_MOST_USERS = 3
+
 _LOOK = "nvidia-smi (rocm-smi for AMD) lists the GPUs and what uses them; scout-deploy doctor says what is free"
 
 
@@ -169,8 +172,15 @@ def _obstacle(gpu: Gpu, holders: Holders) -> str | None:
     used = gpu.memory_used_bytes or 0
     if used > min(_IDLE_BYTES, (gpu.memory_total_bytes or used) * _IDLE_SHARE):
         total = f" of {gibibytes(gpu.memory_total_bytes)}" if gpu.memory_total_bytes else ""
-        return f"GPU {gpu.index} has {gibibytes(used)}{total} in use by other processes"
+        return f"GPU {gpu.index} has {gibibytes(used)}{total} in use by other processes{_named_users(gpu)}"
     return None
+
+
+def _named_users(gpu: Gpu) -> str:
+    users = sorted(gpu.processes, key=lambda one: -(one.memory_bytes or 0))[:_MOST_USERS]
+    named = [f"{one.name or 'process'} (pid {one.pid})" for one in users]
+    more = len(gpu.processes) - len(users)
+    return f": {', '.join(named)}{f' and {more} more' if more else ''}" if named else ""
 
 
 def _automatic_count(free: Sequence[Gpu], replicas: int, heads: Sequence[int]) -> int:

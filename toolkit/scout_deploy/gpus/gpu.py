@@ -12,6 +12,20 @@ _GIBIBYTE = 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
+class GpuProcess:
+    """A process that computes on a GPU.
+
+    Args:
+        name: Of its program; empty where this user may not know it.
+        memory_bytes: Of the GPU's memory; None where the driver does not say it, as for MIG.
+    """
+
+    pid: int
+    name: str = ""
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Gpu:
     """What the driver says of one GPU; None where it does not say it.
 
@@ -21,6 +35,7 @@ class Gpu:
         memory_total_bytes: None where the GPU shares the machine's memory, as GB10 does.
         compute_capability: NVIDIA's, such as `8.0`; AMD's, such as `gfx90a`.
         mig: Whether it is split into MIG instances, so that nobody can have the whole of it.
+        processes: Those that compute on it, as far as the driver shows them to this user.
     """
 
     index: int
@@ -31,6 +46,7 @@ class Gpu:
     memory_used_bytes: int | None = None
     compute_capability: str | None = None
     mig: bool = False
+    processes: tuple[GpuProcess, ...] = ()
 
     @property
     def memory_free_bytes(self) -> int:

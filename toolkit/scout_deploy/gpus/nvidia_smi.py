@@ -4,6 +4,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from scout_deploy.gpus.driver_failure import (
+    ACCESS_TAKEN,
+    DRIVER_UPDATED,
+    HOOK_FINDS_NO_DRIVER,
+    MODULE_NOT_LOADED,
+    NO_WORKING_GPU,
+    NOT_PERMITTED,
+    KnownFailure,
+)
 from scout_deploy.gpus.gpu import Gpu
 
 # In this order: compute_cap is unknown to drivers before 510 (https://github.com/huggingface/candle/issues/733), and
@@ -60,14 +69,6 @@ class QueryAnswer:
     gpus: tuple[Gpu, ...]
     driver_version: str | None
     unread: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class KnownFailure:
-    """Why `nvidia-smi` could not see the GPUs, and what helps."""
-
-    cause: str
-    remedy: str
 
 
 def query_argv(fields: Sequence[str] = QUERY_FIELDS) -> tuple[str, ...]:
@@ -153,48 +154,10 @@ def explain_failure(output: str) -> KnownFailure | None:
 
 # Each sign is recorded under tests/data/gpus, with the address where a user posted it.
 _FAILURES = (
-    (
-        "driver/library version mismatch",
-        KnownFailure(
-            cause="the NVIDIA driver was updated while its old kernel module is still loaded",
-            remedy="restart the machine",
-        ),
-    ),
-    (
-        "couldn't communicate with the nvidia driver",
-        KnownFailure(
-            cause="the NVIDIA driver's kernel module is not loaded",
-            remedy="install the driver for the running kernel, or restart the machine",
-        ),
-    ),
-    (
-        "no devices were found",
-        KnownFailure(
-            cause="the NVIDIA driver is loaded and finds no working GPU",
-            remedy="sudo dmesg | grep NVRM shows the reason",
-        ),
-    ),
-    (
-        "failed to initialize nvml: unknown error",
-        KnownFailure(
-            cause="access to the GPU's device files was taken away, as systemd does to running containers "
-            "(https://github.com/NVIDIA/nvidia-docker/issues/1730)",
-            remedy="start the container again",
-        ),
-    ),
-    (
-        "failed to initialize nvml: insufficient permissions",
-        KnownFailure(
-            cause="this user may not open the GPU's device files; in a container, SELinux may forbid it too",
-            remedy="see the permissions and the group of /dev/nvidia*",
-        ),
-    ),
-    (
-        # Of NVIDIA's hook, where a container is started.
-        "nvml error: driver not loaded",
-        KnownFailure(
-            cause="the NVIDIA driver's kernel module is not loaded",
-            remedy="sudo modprobe nvidia, or restart the machine",
-        ),
-    ),
+    ("driver/library version mismatch", DRIVER_UPDATED),
+    ("couldn't communicate with the nvidia driver", MODULE_NOT_LOADED),
+    ("no devices were found", NO_WORKING_GPU),
+    ("failed to initialize nvml: unknown error", ACCESS_TAKEN),
+    ("failed to initialize nvml: insufficient permissions", NOT_PERMITTED),
+    ("nvml error: driver not loaded", HOOK_FINDS_NO_DRIVER),
 )

@@ -50,6 +50,7 @@ def host_of(address: DockerAddress, info: Mapping[str, Any], version: Mapping[st
         architecture=info.get("Architecture", ""),
         runtimes=tuple(sorted(info.get("Runtimes") or ())),
         cdi_devices=tuple(sorted(one["ID"] for one in devices if one.get("Source") == "cdi")),
+        generic_resources=tuple(_resource(one) for one in info.get("GenericResources") or ()),
         security=tuple(_security_name(option) for option in info.get("SecurityOptions") or ()),
         memory_bytes=info.get("MemTotal", 0),
         cpus=info.get("NCPU", 0),
@@ -79,6 +80,11 @@ def memory_of(answer: Mapping[str, Any]) -> int | None:
     stats = usage.get("stats") or {}
     cache = stats.get("total_inactive_file", stats.get("inactive_file", 0))
     return max(0, int(usage["usage"]) - int(cache))
+
+
+def _resource(one: Mapping[str, Any]) -> str:
+    spec = one.get("NamedResourceSpec") or one.get("DiscreteResourceSpec") or {}
+    return f"{spec.get('Kind', '')}={spec.get('Value', '')}"
 
 
 def _security_name(option: str) -> str:

@@ -14,6 +14,7 @@ from scout_deploy.gpus.gpu import Gpu
 from scout_deploy.gpus.inventory import Inventory
 from scout_deploy.model_file import demonstration_model
 from scout_deploy.plan_gpus import gpus_here
+from scout_deploy.plan_machine import PlanMachine
 from scout_deploy.profile.engine import Hardware
 
 GIB = 2**30
@@ -132,7 +133,7 @@ def gpu(index: int, name: str, total_gib: int, used_gib: int = 0) -> Gpu:
 def test_this_machines_gpus_are_of_one_kind_and_the_freest_first() -> None:
     box = Inventory(gpus=(gpu(0, "T4", 15), gpu(1, "A100", 80, used_gib=70), gpu(2, "A100", 80)))
 
-    found = gpus_here(box, Hardware())
+    found = gpus_here(PlanMachine(inventory=box), Hardware())
 
     assert [one.held_bytes // GIB for one in found.gpus] == [0, 70]
     assert found.origin == "the GPUs of this machine; 1 x T4 (15 GiB), 2 x A100 (80 GiB) are here"
@@ -141,11 +142,11 @@ def test_this_machines_gpus_are_of_one_kind_and_the_freest_first() -> None:
 def test_a_profile_says_which_of_this_machines_gpus_are_meant() -> None:
     box = Inventory(gpus=(gpu(0, "A100", 80), gpu(1, "A100", 40)))
 
-    assert gpus_here(box, Hardware(gpu_ids=(1,))).gpus[0].total_bytes < 40 * GIB
+    assert gpus_here(PlanMachine(inventory=box), Hardware(gpu_ids=(1,))).gpus[0].total_bytes < 40 * GIB
 
 
 def test_without_gpus_the_plan_is_for_those_that_the_profile_is_for() -> None:
-    found = gpus_here(Inventory(), Hardware(gpu_kind="A100", gpu_memory_gb=80, gpu_count=4))
+    found = gpus_here(PlanMachine(), Hardware(gpu_kind="A100", gpu_memory_gb=80, gpu_count=4))
 
     assert [one.name for one in found.gpus] == ["A100-80GB"] * 4
     assert "that the profile is for" in found.origin
@@ -153,7 +154,7 @@ def test_without_gpus_the_plan_is_for_those_that_the_profile_is_for() -> None:
 
 def test_without_any_gpus_to_plan_for_the_next_step_names_an_example() -> None:
     with pytest.raises(GpuUnavailableError) as caught:
-        gpus_here(Inventory(problem="nvidia-smi said: no"), Hardware())
+        gpus_here(PlanMachine(inventory=Inventory(problem="nvidia-smi said: no")), Hardware())
 
     assert caught.value.message == "nvidia-smi said: no"
     assert "--gpus 4xH100-80GB" in (caught.value.next_step or "")
