@@ -9,6 +9,7 @@ import sysconfig
 import tarfile
 import tempfile
 from collections.abc import Iterator
+from importlib.metadata import distribution
 from pathlib import Path
 
 import docker
@@ -63,6 +64,7 @@ def _content_hash() -> str:
         str(interpreter_files.interpreter()),
         *platform.libc_ver(),
         *sorted(name for name in packages if not name.startswith("scout_deploy-")),
+        *(distribution("scout-deploy").requires or ()),
         Path(__file__).read_text(encoding="utf-8"),
         Path(interpreter_files.__file__).read_text(encoding="utf-8"),
     ]
