@@ -72,6 +72,7 @@ class BenchRun(BaseModel):
         highest_rate: The highest arrival rate (requests a second) that was seen to hold the service level; null where
             none was searched or none held.
         lowest_failed_rate: The lowest that was seen to miss it.
+        least_rate: The lowest arrival rate that such a run can judge; null where none was searched.
         interrupted: Why the run ended before its time, in words.
     """
 
@@ -91,4 +92,5 @@ class BenchRun(BaseModel):
     timeline: tuple[Sample, ...]
     highest_rate: float | None = None
     lowest_failed_rate: float | None = None
+    least_rate: float | None = None
     interrupted: str | None = None

@@ -40,6 +40,34 @@ def test_a_run_is_measured_reported_kept_and_found_again(running: CommandLine, t
     assert "both sides" in alone.stderr
 
 
+def test_a_changed_service_level_is_judged_by_at_once_and_a_rate_that_misses_it_is_the_exit_status(
+    running: CommandLine, tmp_path: Path
+) -> None:
+    data = tmp_path / "short.jsonl"
+    data.write_text('{"input_tokens": 8, "output_tokens": 3}\n', encoding="utf-8")
+    engine = running.pid("engine")
+    running.up("--replace", "--set", "service_level.ttft_p99_ms=0.01", "--set", "service_level.tpot_p99_ms=1000")
+    # Every minute counts in a CI: this rate alone.
+    missed = running.run("bench", *SHORT, "--data", str(data), "--min-rate", "40", "--profile-slo", "--json")
+
+    assert running.pid("engine") == engine
+    assert missed.returncode == 19, missed.stderr
+    events = [json.loads(line) for line in missed.stdout.splitlines()]
+    (summary,) = [event for event in events if event["event"] == "summary"]
+    error = events[-1]
+    (tried,) = [event for event in events if event["event"] == "step" and event["rate"] == 40]
+    assert summary["service_level"] == {"ttft_p99_ms": 0.01, "tpot_p99_ms": 1000.0, "e2e_p99_ms": None, "goodput": None}
+    if tried["client"]["reason"] is None:
+        assert (summary["is_held"], summary["lowest_failed_rate"], summary["highest_rate"]) == (False, 40.0, None)
+        assert error["message"] == "40 requests/s do not hold the service level; no rate that was tried does"
+        assert "requests were beyond TTFT 0.01 ms; the slowest took" in error["evidence"][0]
+    else:
+        # The machine was busy with other tests, so nothing is said of the service.
+        assert (summary["is_held"], summary["lowest_failed_rate"], summary["highest_rate"]) == (None, None, None)
+        assert error["message"].startswith("40 requests/s were not seen to hold the service level, nor to miss it; ")
+    assert error["next_step"] == f"see {summary['report']}"
+
+
 def test_ctrl_c_writes_the_report_of_what_was_measured(running: CommandLine) -> None:
     process = running.start("bench", "scout", "--users", "1", "--duration", "60", "--json")
     assert process.stdout is not None
@@ -75,6 +103,7 @@ def test_what_is_wrong_with_the_options_is_said_before_anything_is_measured(
         ("--users", "1,x"): "--users: got '1,x'",
         ("--data", str(tmp_path / "bad.jsonl")): "bad.jsonl",
         ("--mix", "nonsense=1"): "nonsense",
+        ("--min-rate", "0.5"): "are too short to judge 0.5 requests/s by; the lowest that can be judged is 3.5/s",
     }
 
     for options, words in wrong.items():

@@ -89,10 +89,9 @@ def _search(run: BenchRun) -> tuple[str, Tone]:
     level = service_level(run.targets, run.percentile)
     held = f"held {level}" if level else "were answered without a failure"
     if run.highest_rate is None:
-        missed = [step for step in run.steps if step.purpose == "search" and step.holds is False]
-        if not missed:
-            return "The search for the highest rate ended before any rate was judged.", Tone.PLAIN
-        lowest = min(missed, key=lambda step: step.result.load.rate or 0.0)
+        lowest = _lowest_missed(run)
+        if lowest is None:
+            return "No rate could be judged, neither that it holds the service level nor that it does not.", Tone.PLAIN
         because = f": {lowest.because}" if lowest.because else ""
         rate = rate_text(lowest.result.load.rate)
         return (
@@ -105,6 +104,11 @@ def _search(run: BenchRun) -> tuple[str, Tone]:
         else ", the highest rate that was tried: the limit lies above"
     )
     return f"Up to {rate_text(run.highest_rate)} requests/s {held}{beyond}.", Tone.GOOD
+
+
+def _lowest_missed(run: BenchRun) -> Step | None:
+    missed = [step for step in run.steps if step.purpose == "search" and step.holds is False]
+    return min(missed, key=lambda step: step.result.load.rate or 0.0, default=None)
 
 
 def rate_text(rate: float | None) -> str:
@@ -157,6 +161,11 @@ def _warnings(run: BenchRun, absent: list[Outage]) -> Iterator[str]:
             yield f"{who} from {clock(outage.begins_s)} to {clock(outage.ends_s)}; no request was lost by it."
     if any(outage.lost for outage in absent) and run.highest_rate is not None:
         yield f"Before or after, up to {rate_text(run.highest_rate)} requests/s held the service level."
+    if run.least_rate is not None and run.highest_rate is None and (lowest := _lowest_missed(run)) is not None:
+        yield (
+            f"No rate below {rate_text(lowest.result.load.rate)}/s was tried; a run as short as this can judge none "
+            f"below {rate_text(run.least_rate)}/s."
+        )
     for step in run.steps:
         if step.result.interrupted is not None and run.interrupted is None:
             yield f"The step {load_label(step.result.load)} ended before its time ({step.result.interrupted})."

@@ -134,6 +134,20 @@ def test_no_rate_held() -> None:
     )
 
 
+def test_what_a_short_run_could_not_see_is_said() -> None:
+    run = played_run([("search", load(rate=3, duration_s=5))], PlayedServer(ttft_ms=900))
+    missed = run.model_copy(update={"least_rate": 2.8})
+    step = run.steps[0].model_copy(update={"holds": None, "because": "9 requests are too few to judge by, 50 are not"})
+    unclear = run.model_copy(update={"steps": (step,), "lowest_failed_rate": None, "least_rate": 2.8})
+
+    assert verdict_of(missed).warnings == (
+        "No rate below 3/s was tried; a run as short as this can judge none below 2.8/s.",
+    )
+    assert verdict_of(unclear).sentence == (
+        "No rate could be judged, neither that it holds the service level nor that it does not."
+    )
+
+
 def test_nothing_was_measured() -> None:
     assert verdict_of(nothing()).sentence == "Nothing was measured: no request was due in the measured time."
     assert "ended before its time (Ctrl-C)" in verdict_of(nothing()).warnings[0]

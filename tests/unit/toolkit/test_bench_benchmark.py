@@ -123,6 +123,15 @@ def test_a_rate_that_is_asked_for_is_tried_first() -> None:
     assert service.loads[1].rate == 3.0
 
 
+def test_without_a_search_the_rate_that_is_asked_for_is_tried_alone_and_a_miss_once_more() -> None:
+    held, missed = Played(capacity=14.0), Played(capacity=2.0)
+    plan = BenchPlan(users=(1,), mix=MIX, start_rate=3.0, search=False)
+
+    assert measure(held, plan)[0].highest_rate == 3.0
+    assert measure(missed, plan)[0].lowest_failed_rate == 3.0
+    assert [[load.rate for load in one.loads] for one in (held, missed)] == [[None, 3.0], [None, 3.0, 3.0]]
+
+
 def test_a_service_that_died_ends_it_with_what_was_measured() -> None:
     measured, shown = measure(Played(capacity=14.0, break_at=2), BenchPlan(users=(1, 2, 4), mix=MIX))
 

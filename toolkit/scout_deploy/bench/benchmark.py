@@ -74,7 +74,7 @@ class Benchmark:
         self._began_s, self._began_at = self.clock(), self.now()
         try:
             self._curve()
-            if self.level.is_set and self.plan.search:
+            if self.level.is_set and (self.plan.search or self.plan.start_rate is not None):
                 self._find_rate()
         except _EndedError as exc:
             return self._measured(ended_early=str(exc))
@@ -102,6 +102,8 @@ class Benchmark:
             self._keep(result, purpose="search", holds=_HOLDS[verdict.outcome], because=verdict.because)
             _check_alive(result)
             self._search = self._search.after(rate, verdict.outcome)
+            if not self.plan.search and self._search.doubt is None:
+                return
 
     def _has_time(self, rate: float) -> bool:
         if self.plan.budget_s is None:

@@ -25,7 +25,7 @@ class BenchPlan:
         duration_s: Of each step, and of a try of the search that sees enough requests in it.
         max_try_s: A low rate is tried for longer, at most so long.
         budget_s: Seconds after which nothing new begins; None for no limit.
-        search: Whether to look for the highest rate.
+        search: Whether to look for the highest rate; without it `start_rate` alone is tried, where it is set.
         start_rate: The first rate of the search; from the curve where None.
     """
 
@@ -45,6 +45,11 @@ class BenchPlan:
     data: Path | None = None
     seed: int = 0
 
+    @property
+    def least_rate(self) -> float:
+        """The lowest rate of which enough requests come in the longest try to judge it."""
+        return _MARGIN * self.min_requests / self.max_try_s
+
     def step(self, users: int, number: int) -> Load:
         """Return the load of one step of the curve; every one of a benchmark, by its number, sends other requests."""
         return Load(arrival=Arrival.CLOSED, users=users, **self._rest(self.duration_s, number))
@@ -58,11 +63,10 @@ class BenchPlan:
 
     def rules(self, most_answered_per_s: float) -> SearchRules:
         """Return how to search, from the most that the closed loop carried."""
-        floor = _MARGIN * self.min_requests / self.max_try_s
-        start = self.start_rate or max(floor, _START_SHARE * most_answered_per_s)
+        start = self.start_rate or max(self.least_rate, _START_SHARE * most_answered_per_s)
         return SearchRules(
             start=start,
-            floor=min(floor, start),
+            floor=min(self.least_rate, start),
             precision=self.precision,
             max_tries=self.max_tries,
             misses_needed=self.misses_needed,

@@ -12,7 +12,7 @@ import typer
 
 from scout_deploy.bench.benchmark import Benchmark, Measured
 from scout_deploy.bench.load_child import KEY_VARIABLE, LoadChild, require_locust
-from scout_deploy.bench.min_rate import require_rate
+from scout_deploy.bench.min_rate import check_min_rate, require_rate
 from scout_deploy.bench.plan import BenchPlan, quick_plan
 from scout_deploy.bench.readiness import check_ready, serving_facts
 from scout_deploy.bench.run_files import WrittenRun, write_run
@@ -75,7 +75,11 @@ def run(
         typer.Option(min=0.01, help="Requests a second that must hold the service level; else the exit status is 19."),
     ] = None,
     search: Annotated[
-        bool, typer.Option("--search/--no-search", help="Look for the highest rate that holds the service level.")
+        bool,
+        typer.Option(
+            "--search/--no-search",
+            help="Look for the highest rate that holds the service level; without it --min-rate alone is tried.",
+        ),
     ] = True,
     users: Annotated[
         str | None, typer.Option(metavar="LIST", help="Concurrent users of the steps, as in 1,2,4,8.")
@@ -102,12 +106,14 @@ def run(
     given = ServiceLevel(ttft_p99_ms=ttft_p99, tpot_p99_ms=tpot_p99, e2e_p99_ms=e2e_p99, goodput=goodput)
     plan = _plan(quick=quick, users=users, mix=mix, data=data, seed=seed, duration=duration, min_rate=min_rate)
     plan = replace(plan, search=search)
+    check_min_rate(plan)
     _check_folder(output_folder)
     target = _target(name, url)
     level = _level(given, target, insist=profile_slo or min_rate is not None)
     check_ready(target.client(), deployment=target.deployment, key_variable=KEY_VARIABLE)
     what = f"deployment '{target.deployment}'" if target.deployment is not None else target.url
-    held = f", service level: {level_words(level)}" if level.is_set else ""
+    whose = "options'" if given.is_set else "deployment's"
+    held = f", the {whose} service level: {level_words(level)}" if level.is_set else ""
     output.line(f"scout-deploy {__version__}: measuring {what}{held}")
     store = RunStore(user_directories(os.environ).benchmarks)
     with ended_like_ctrl_c():
@@ -223,6 +229,7 @@ def _measure(
             timeline=timeline.samples,
             highest_rate=measured.highest_rate,
             lowest_failed_rate=measured.lowest_failed_rate,
+            least_rate=plan.least_rate if plan.search else None,
             interrupted=measured.ended_early,
         ),
         measured,

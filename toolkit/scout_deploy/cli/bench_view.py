@@ -3,6 +3,7 @@
 from rich.table import Table
 
 from scout_deploy.bench.benchmark import Measured
+from scout_deploy.bench.min_rate import is_held
 from scout_deploy.bench.run_files import WrittenRun
 from scout_deploy.cli.output import Output
 from scout_deploy.profile.profile import ServiceLevel
@@ -47,7 +48,7 @@ def summary_event(
         "lowest_failed_rate": run.lowest_failed_rate,
         "limited_by_client": measured.limited_by_client,
         "min_rate": min_rate,
-        "is_held": None if min_rate is None else (run.highest_rate or 0.0) >= min_rate,
+        "is_held": None if min_rate is None else is_held(run, min_rate),
         "interrupted": run.interrupted,
         "outages": [
             {"from_s": one.begins_s, "until_s": one.ends_s, "what": one.what, "is_over": one.is_over, "lost": one.lost}
