@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status test test-docker check format lock schema wheel proxy-image bench-engine bench-proxy soak demo-model clean
+.PHONY: help up down status test test-docker check format lock schema hardware-table wheel proxy-image bench-engine bench-proxy soak demo-model clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,10 @@ schema: ## Write the profiles' JSON schema from the model
 	@infra/install.sh run
 	@$(BIN)/scout-deploy profiles schema > profiles/profile.schema.json.new
 	@mv profiles/profile.schema.json.new profiles/profile.schema.json
+
+hardware-table: ## Write the READMEs' table of what the shipped profiles need, by the planner
+	@infra/install.sh run
+	@$(BIN)/python -m scout_deploy.hardware_table README.md README.zh.md
 
 wheel: ## Build the wheel into dist/
 	@infra/install.sh run
