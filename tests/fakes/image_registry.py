@@ -79,18 +79,23 @@ class Manner:
 class _Repository:
     def __init__(self, manner: Manner) -> None:
         self.manner = manner
-        self.tags: dict[str, RegistryImage] = {}
+        self._tags: dict[str, RegistryImage] = {}
+        self._images: dict[str, RegistryImage] = {}
         self._cuts_left = manner.cuts
         self._lock = threading.Lock()
 
+    def add(self, tag: str, image: RegistryImage) -> None:
+        self._tags[tag] = image
+        # A tag that moves leaves what it named, by its digest.
+        self._images[image.digest] = image
+
     def manifest(self, reference: str) -> bytes | None:
-        by_digest = {image.digest: image for image in self.tags.values()}
-        image = self.tags.get(reference) or by_digest.get(reference)
+        image = self._tags.get(reference) or self._images.get(reference)
         return image.manifest if image else None
 
     def blob(self, reference: str) -> bytes | None:
         return next(
-            (blobs[reference] for blobs in map(RegistryImage.blobs, self.tags.values()) if reference in blobs), None
+            (blobs[reference] for blobs in map(RegistryImage.blobs, self._images.values()) if reference in blobs), None
         )
 
     def take_cut(self) -> bool:
@@ -119,7 +124,7 @@ class ImageRegistry:
     def add(self, name: str, tag: str, image: RegistryImage, manner: Manner | None = None) -> str:
         """Serve an image under this name and return what `docker pull` takes; a tag given again moves."""
         repository = self._repositories.setdefault(name, _Repository(manner or Manner()))
-        repository.tags[tag] = image
+        repository.add(tag, image)
         return f"{self.address}/{name}:{tag}"
 
     def repository(self, name: str) -> _Repository | None:

@@ -1,5 +1,6 @@
 """Images that `up` pulls: how far it is, what stays the same later, and a registry that does not give them."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -48,7 +49,8 @@ def case(
 def test_a_pull_shows_its_layers_and_its_digest_is_kept_when_the_tag_moves(
     case: ContainerCase, registry: ImageRegistry
 ) -> None:
-    first, second = made_up_image(_LAYERS), made_up_image(_LAYERS)
+    # Between the end of the one layer and of the other lie seconds: an event comes every second.
+    first, second = made_up_image([200_000, 1_200_000]), made_up_image(_LAYERS)
     reference = registry.add("team/engine", "1.0", first, Manner(bytes_per_s=250_000))
 
     pulled = case.up("--json", "--set", f"engine.image={reference}")
@@ -68,6 +70,35 @@ def test_a_pull_shows_its_layers_and_its_digest_is_kept_when_the_tag_moves(
     assert (pulled.returncode, again.returncode) == (_ENGINE, _ENGINE)
     assert "/layer-0" in again.stderr
     assert "Traceback" not in again.stderr
+
+
+def test_a_lock_keeps_the_registrys_digest_before_anything_is_pulled_and_a_tag_that_moves_changes_nothing(
+    case: ContainerCase, registry: ImageRegistry
+) -> None:
+    first, second = made_up_image(_LAYERS), made_up_image(_LAYERS)
+    image = ("--set", f"engine.image={registry.add('team/engine', '1.0', first)}")
+    closed = registry.add("team/secret", "1", first, Manner(refusal="denied"))
+    digest = f"{registry.address}/team/engine@{first.digest}"
+
+    refused = case.cli.run("lock", "--profile", str(case.profile), "--set", f"engine.image={closed}")
+    locked = case.cli.run("lock", "--profile", str(case.profile), *image, "--json")
+    registry.add("team/engine", "1.0", second)
+    started = case.up("--locked", "--json", *image)
+
+    assert refused.returncode == _IMAGE
+    assert f"what {closed} is now cannot be found out" in refused.stderr
+    assert f"next: docker pull {closed} on the Docker host, then lock again" in refused.stderr
+    assert locked.returncode == 0, locked.stderr
+    # Nothing was pulled for it, so there is no id yet.
+    assert json.loads(locked.stdout)["lock"]["image"] == {
+        "reference": f"{registry.address}/team/engine:1.0",
+        "digest": digest,
+    }
+    # It holds nothing that can run, which is the daemon's word and no bug of ours.
+    assert started.returncode == _ENGINE, started.stdout + started.stderr
+    assert next(one["detail"] for one in events_of(started) if one.get("phase") == "pull image") == digest
+    assert case.container().attrs["Config"]["Image"] == digest
+    assert case.status()["drift"] == []
 
 
 def test_a_pull_that_is_cut_goes_on(case: ContainerCase, registry: ImageRegistry) -> None:

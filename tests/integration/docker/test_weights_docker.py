@@ -13,7 +13,7 @@ import pytest
 
 from fakes.container_case import ContainerCase, container_case, events_of, write_profile
 from fakes.docker_over_tcp import docker_over_tcp
-from fakes.hub_server import HubServer
+from fakes.hub_server import COMMIT, HubServer
 from fakes.safetensors_file import safetensors_file
 from fakes.tgi_weights import write_weights
 from fakes.this_machine import alone
@@ -164,17 +164,25 @@ def test_on_another_machine_a_container_fetches_into_a_volume_and_is_removed(
         hub.add(_MODEL, repository)
         environment = variables(hub, tmp_path) | remote
         with slow_line(hub):
-            first = case.up_works("--json", variables=environment)
+            pulled = case.cli.run("pull", "--profile", str(case.profile), "--json", variables=environment)
+        assert pulled.returncode == 0, pulled.stdout + pulled.stderr
+        # The one that fetched is gone; `alone` keeps those of other tests away.
+        assert case.docker.containers.list(all=True, filters={"volume": WEIGHTS_VOLUME}, ignore_removed=True) == []
+        first = case.up_works("--json", variables=environment)
+        asked = len(hub.contents_seen("model.safetensors"))
         tokens = {one.token for one in hub.contents_seen("config.json")}
 
     inspected, mount = everything_inspected(case), mount_of_weights(case)
     kept = case.run("down", "--volumes", variables=environment)
 
-    fetched = [event for event in events_of(first) if event.get("phase") == "fetch weights"]
+    fetched = [event for event in events_of(pulled) if event.get("phase") == "fetch weights"]
     assert any(0 < (event["percent"] or 0) < 100 for event in fetched), fetched
+    last = events_of(pulled)[-1]
+    assert (last["path"], last["host"], last["commit"]) == (f"volume {WEIGHTS_VOLUME}", remote["DOCKER_HOST"], COMMIT)
+    assert asked == 1
     assert _TOKEN in tokens
     assert (mount["Type"], mount["Name"], mount["RW"]) == ("volume", WEIGHTS_VOLUME, False)
-    assert _TOKEN not in inspected + first.stdout + first.stderr
+    assert _TOKEN not in inspected + pulled.stdout + pulled.stderr + first.stdout + first.stderr
     assert not (tmp_path / "cache").exists()
     assert temporary_containers(case) == []
     assert f"Removed the volume '{WEIGHTS_VOLUME}'" in kept.stdout, kept.stdout + kept.stderr

@@ -15,8 +15,9 @@ from scout_deploy.containers.observed import ObservedContainer
 from scout_deploy.errors import DeployError, LockDifferenceError, ProfileError
 from scout_deploy.profile.profile import Profile
 from scout_deploy.profile.settings import flatten_settings
-from scout_deploy.profile_lock.compare import locked_settings
+from scout_deploy.profile_lock.compare import changed_model, locked_settings
 from scout_deploy.profile_lock.document import LockedImage, LockedModel, ProfileLock, read_lock, write_lock
+from scout_deploy.profile_lock.files import model_of_folder
 from scout_deploy.profile_lock.pins import Pins
 from scout_deploy.profile_lock.place import lock_path
 
@@ -122,6 +123,30 @@ def test_status_says_how_what_runs_differs_from_the_lock(mine: Path) -> None:
 
     assert settings_drift(lock_of(str(mine)), runs) == ("lock: engine/slots: 8 -> 3",)
     assert settings_drift(lock_of("no-such-profile"), runs) == ()
+
+
+def test_a_directory_is_compared_by_checksums_where_reading_it_costs_little(tmp_path: Path) -> None:
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    (folder / "config.json").write_bytes(b'{"a": 1}')
+    large, blob = folder / "model.safetensors", tmp_path / ("c" * 64)
+    with large.open("wb") as sparse:
+        sparse.truncate(65_000_000)
+    was = ProfileLock(profile="mine", model=model_of_folder(folder), settings={})
+
+    (folder / "config.json").write_bytes(b'{"a": 2}')
+    # In a cache of the hub the name says what is in it, and nothing is read.
+    large.rename(blob)
+    large.symlink_to(blob)
+    now = model_of_folder(folder)
+
+    assert set(was.model.checksums) == {"config.json"}
+    assert now.checksums["model.safetensors"] == "c" * 64
+    (change,) = changed_model(was, now)
+    assert change.startswith("SHA-256 of model file config.json: ")
+    # A file that grew is said by its size alone.
+    (folder / "config.json").write_bytes(b"{}")
+    assert list(changed_model(was, model_of_folder(folder))) == ["model file config.json: 8 bytes -> 2 bytes"]
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"format": 2}', "[]", "\x00"])

@@ -58,6 +58,12 @@ def refused(kind: type[DeployError], *arguments: str) -> DeployError:
     return caught.value
 
 
+def lock_of_small() -> ProfileLock:
+    _, wish = read_wish("./small.yaml", "scout", ())
+    settings = locked_settings(flatten_settings(wish.profile, wish.version))
+    return ProfileLock(profile="small", model=LockedModel(commit=COMMIT), settings=settings)
+
+
 def test_the_embedded_engine_has_nothing_to_fetch_and_nothing_to_carry() -> None:
     said = json.loads(pull("--profile", "embedded", "--json"))
 
@@ -89,15 +95,7 @@ def test_weights_are_carried_to_a_machine_without_network(tmp_path: Path, monkey
 @pytest.mark.usefixtures("fetched")
 def test_a_lock_says_which_commit_is_fetched(tmp_path: Path) -> None:
     refused(LockDifferenceError, "--profile", "./small.yaml", "--locked")
-    _, wish = read_wish("./small.yaml", "scout", ())
-    write_lock(
-        tmp_path / "small.lock",
-        ProfileLock(
-            profile="small",
-            model=LockedModel(commit=COMMIT),
-            settings=locked_settings(flatten_settings(wish.profile, wish.version)),
-        ),
-    )
+    write_lock(tmp_path / "small.lock", lock_of_small())
 
     # Nobody is asked which commit `main` is now; there is no hub here.
     assert f"{MODEL} at {COMMIT} (locked): 5 files" in pull("--profile", "./small.yaml", "--locked")
@@ -106,7 +104,7 @@ def test_a_lock_says_which_commit_is_fetched(tmp_path: Path) -> None:
 def test_what_no_deployment_uses_is_listed_and_goes_only_with_a_yes(fetched: Path) -> None:
     asked = refused(ProfileError, "--prune")
 
-    assert asked.message.startswith("1 models that no deployment uses (0.00 GB) would go")
+    assert asked.message.startswith("1 model that no deployment or lock uses (0.00 GB) would go")
     assert fetched.is_dir()
     assert "Nothing to remove" in pull("--prune", "--profile", "./small.yaml")
 
@@ -115,3 +113,23 @@ def test_what_no_deployment_uses_is_listed_and_goes_only_with_a_yes(fetched: Pat
         "bytes": TOTAL,
     }
     assert not fetched.exists()
+
+
+def test_what_a_lock_names_stays_wherever_the_lock_lies(
+    fetched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "uv.lock").write_text("another program's", encoding="utf-8")
+    write_lock(tmp_path / "small.lock", lock_of_small())
+    assert "Nothing to remove" in pull("--prune", "--yes")
+
+    pull("--profile", "./small.yaml", "--locked")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert "Nothing to remove" in pull("--prune", "--yes")
+    assert fetched.is_dir()
+
+    (tmp_path / "small.lock").write_text("broken", encoding="utf-8")
+    assert "small.lock is not a lock of this version" in refused(ProfileError, "--prune", "--yes").message
+
+    (tmp_path / "small.lock").unlink()
+    assert "Removed 1 of 1" in pull("--prune", "--yes")

@@ -167,6 +167,27 @@ def test_an_archive_overwrites_nothing_and_a_damaged_snapshot_is_not_carried(arc
     assert not list(tmp_path.glob("new.tar*"))
 
 
+def test_a_disk_too_small_for_weights_and_images_together_is_found_before_a_byte_is_written(tmp_path: Path) -> None:
+    snapshot = snapshot_in(tmp_path / "here")
+    files = archived_files(MODEL, snapshot)
+    listed = ArchiveList(version="1", model_id=MODEL, revision="main", commit=COMMIT, files=files)
+
+    with pytest.raises(WeightsError) as caught:
+        write_archive(
+            tmp_path / "new.tar",
+            listed,
+            snapshot,
+            [],
+            lambda _: None,
+            image_bytes=8_000_000_000,
+            free_bytes=lambda _: 8_000_000_000,
+        )
+
+    assert caught.value.message.startswith("the archive takes about 8.0 GB, 8.0 GB of it images, and the disk of ")
+    assert caught.value.next_step == "name a file on a larger disk; --without-images leaves the images out"
+    assert not list(tmp_path.glob("new.tar*"))
+
+
 def test_a_branch_is_remembered_for_the_machine_without_network(archive: Path, tmp_path: Path) -> None:
     cache = WeightsCache(folder=tmp_path / "there")
     unpack_weights(open_archive(archive), cache, ignore)

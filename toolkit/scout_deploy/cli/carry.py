@@ -68,7 +68,8 @@ def export(wish: Wish, pulled: Pulled, target: Path, tell: Tell, *, with_images:
         )
         tell(EXPORT, str(target))
         data = [(one, images.save(one.reference)) for one in listed.images] if images is not None else []
-        write_archive(target, listed, snapshot, data, _Teller(tell, target))
+        image_bytes = 0 if images is None else sum(map(images.size_bytes, carried))
+        write_archive(target, listed, snapshot, data, _Teller(tell, target), image_bytes=image_bytes)
     finally:
         if images is not None:
             images.close()
@@ -115,7 +116,11 @@ def _images(wish: Wish, tell: Tell) -> CarriedImages | None:
     prepared = preparation(runtime, wish)
     plan = refuse_what_cannot_work(wish, prepared.adapter, prepared.model.expect())
     return CarriedImages(
-        engine=runtime.engine, images=prepared.images, reference=plan.engines[0].image, proxy=wish.profile.proxy
+        engine=runtime.engine,
+        images=prepared.images,
+        reference=plan.engines[0].image,
+        proxy=wish.profile.proxy,
+        pins=wish.pins,
     )
 
 

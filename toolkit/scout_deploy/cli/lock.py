@@ -8,7 +8,7 @@ import typer
 
 from scout_deploy.cli.context import DEFAULT_DEPLOYMENT
 from scout_deploy.cli.invocation import NAME
-from scout_deploy.cli.locking import model_of_files
+from scout_deploy.cli.locking import known_locks, model_of_files
 from scout_deploy.cli.output import Output
 from scout_deploy.cli.wish import read_wish
 from scout_deploy.container_draft import Wish
@@ -47,6 +47,7 @@ def lock(
     path = lock_path(loaded.path, os.environ)
     is_same = read_lock(path) == made
     write_lock(path, made)
+    known_locks().remember(path)
     output.document({"file": str(path), "is_same": is_same, "lock": made.model_dump(mode="json", exclude_none=True)})
     output.line(f"{path}: {'unchanged' if is_same else 'written'}", style="bold green")
     if image is not None:
@@ -54,7 +55,8 @@ def lock(
     if model.commit is not None:
         output.line(f"  commit     {model.commit}")
     for name, size in model.files.items():
-        output.line(f"  file       {name}, {size} bytes")
+        by_size = "" if model.sha256 is not None or name in model.checksums else ", compared by its size alone"
+        output.line(f"  file       {name}, {size} bytes{by_size}")
     if model.sha256 is not None:
         output.line(f"  SHA-256    {model.sha256}")
     output.line(f"  settings   {len(made.settings)}")

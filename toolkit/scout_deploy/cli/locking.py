@@ -1,19 +1,22 @@
 """Locks as the commands use them: made by `lock`, held to by `up --locked`, compared with by `status`."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from scout_deploy.container_draft import Wish
 from scout_deploy.errors import DeployError, LockDifferenceError
 from scout_deploy.model_file import locate_model_file
+from scout_deploy.profile.catalogue import SUFFIXES
 from scout_deploy.profile.loader import LoadedProfile, load_profile
 from scout_deploy.profile.settings import flatten_settings
 from scout_deploy.profile_lock.compare import changed_model, changed_settings
 from scout_deploy.profile_lock.document import LockedModel, ProfileLock, read_lock
 from scout_deploy.profile_lock.files import model_of_file, model_of_folder
+from scout_deploy.profile_lock.known import KnownLocks
 from scout_deploy.profile_lock.pins import Pins
-from scout_deploy.profile_lock.place import lock_path
+from scout_deploy.profile_lock.place import SUFFIX, lock_path
+from scout_deploy.xdg import user_directories
 
 
 def model_of_files(wish: Wish) -> LockedModel:
@@ -43,7 +46,29 @@ def pins_of(loaded: LoadedProfile, wish: Wish) -> Pins:
             next_step=f"change it back, or lock it as it is: {again}",
             evidence=changed,
         )
+    known_locks().remember(path)
     return Pins(lock)
+
+
+def known_locks() -> KnownLocks:
+    """Return the locks that this user made or ran on this machine."""
+    return KnownLocks(user_directories(os.environ).state / "history" / "locks.json")
+
+
+def locks_here() -> Iterator[ProfileLock]:
+    """Yield every lock that can be found: known ones, those of shipped profiles, and those beside profiles here.
+
+    Raises:
+        ProfileError: One cannot be read.
+    """
+    of_shipped = (user_directories(os.environ).config / "profiles").glob(f"*{SUFFIX}")
+    # Other programs' locks have the same ending.
+    beside = (
+        path for path in Path.cwd().glob(f"*{SUFFIX}") if any(path.with_suffix(end).is_file() for end in SUFFIXES)
+    )
+    for path in sorted({*known_locks().paths(), *of_shipped, *beside}):
+        if (lock := read_lock(path)) is not None:
+            yield lock
 
 
 def lock_of(profile: str) -> ProfileLock | None:

@@ -8,15 +8,13 @@ import typer
 
 from scout_deploy.cli.carry import require_local
 from scout_deploy.cli.context import container_runtime
+from scout_deploy.cli.locking import locks_here
 from scout_deploy.cli.output import Output
 from scout_deploy.containers import labels
 from scout_deploy.errors import DockerUnavailableError, ProfileError
 from scout_deploy.profile.loader import load_profile
-from scout_deploy.profile_lock.document import read_lock
-from scout_deploy.profile_lock.place import SUFFIX
 from scout_deploy.weights.place import cache_folder, repository_folder_name
 from scout_deploy.weights.prune import Fetched, remove, unused
-from scout_deploy.xdg import user_directories
 
 _GIGABYTE = 1e9
 
@@ -35,7 +33,7 @@ def prune(output: Output, *, is_agreed: bool, keep: str | None) -> None:
     require_local()
     found = unused(cache_folder(os.environ), [*_running(), *_locked(), *_kept(keep)])
     if not found:
-        output.line("Nothing to remove: deployments use all weights that were fetched here.")
+        output.line("Nothing to remove: deployments or locks use all weights that were fetched here.")
         output.document({"removed": [], "bytes": 0})
         return
     for one in found:
@@ -43,8 +41,8 @@ def prune(output: Output, *, is_agreed: bool, keep: str | None) -> None:
     total = sum(one.size_bytes for one in found)
     if not is_agreed and (output.as_json or not sys.stdin.isatty()):
         raise ProfileError(
-            f"{len(found)} models that no deployment uses ({total / _GIGABYTE:.2f} GB) would go, and nobody can "
-            "be asked here",
+            f"{_counted(found)} that no deployment or lock uses ({total / _GIGABYTE:.2f} GB) would go, and nobody "
+            "can be asked here",
             next_step="the same command with --yes removes them",
         )
     if not is_agreed and not typer.confirm(f"Remove them, {total / _GIGABYTE:.2f} GB?"):
@@ -70,6 +68,10 @@ def _remove(output: Output, found: tuple[Fetched, ...]) -> None:
     output.line(f"Removed {len(removed)} of {len(found)}: {total / _GIGABYTE:.2f} GB are free.", style="bold green")
 
 
+def _counted(found: tuple[Fetched, ...]) -> str:
+    return f"{len(found)} model{'s' if len(found) != 1 else ''}"
+
+
 def _running() -> Iterator[tuple[str, str | None]]:
     try:
         runtime = container_runtime()
@@ -87,10 +89,9 @@ def _running() -> Iterator[tuple[str, str | None]]:
 
 
 def _locked() -> Iterator[tuple[str, str | None]]:
-    """Keep what the locks of shipped profiles name, so that `up --locked` works without network."""
-    for path in (user_directories(os.environ).config / "profiles").glob(f"*{SUFFIX}"):
-        lock = read_lock(path)
-        if lock is not None and lock.model.commit is not None and (model := lock.settings.get("model/id")):
+    """Keep what locks name, so that `up --locked` works without network."""
+    for lock in locks_here():
+        if lock.model.commit is not None and (model := lock.settings.get("model/id")):
             yield repository_folder_name(model), lock.model.commit
 
 

@@ -25,6 +25,11 @@ def changed_model(lock: ProfileLock, now: LockedModel) -> Iterator[str]:
         was, is_now = lock.model.files.get(name), now.files.get(name)
         if was != is_now:
             yield f"model file {name}: {_bytes(was)} -> {_bytes(is_now)}"
+    for name in sorted(lock.model.checksums.keys() & now.checksums.keys()):
+        was_sum, sum_now = lock.model.checksums[name], now.checksums[name]
+        # Another size was said above.
+        if was_sum != sum_now and lock.model.files.get(name) == now.files.get(name):
+            yield f"SHA-256 of model file {name}: {was_sum} -> {sum_now}"
     if None not in (lock.model.sha256, now.sha256) and lock.model.sha256 != now.sha256:
         yield f"model file's SHA-256: {lock.model.sha256} -> {now.sha256}"
 

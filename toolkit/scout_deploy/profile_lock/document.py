@@ -33,11 +33,13 @@ class LockedModel(_Frozen):
         commit: Of the hub's repository; None for a file or directory.
         files: Sizes in bytes by name, of a file or directory of the user's.
         sha256: Of a single file.
+        checksums: SHA-256 by name, of those files of a directory of which it is known or quickly computed.
     """
 
     commit: str | None = None
     files: dict[str, int] = Field(default_factory=dict)
     sha256: str | None = None
+    checksums: dict[str, str] = Field(default_factory=dict)
 
 
 class ProfileLock(_Frozen):

@@ -22,12 +22,14 @@ class Image:
 
     Args:
         digests: `repository@sha256:...` of each registry it came from; empty for one that was built or loaded.
+        size_bytes: As the daemon counts it; about what an archive of it takes.
     """
 
     id: str
     digests: tuple[str, ...]
     labels: Mapping[str, str]
     environment: tuple[str, ...]
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +71,7 @@ def image_of(answer: Mapping[str, Any]) -> Image:
         digests=tuple(answer.get("RepoDigests") or ()),
         labels=dict(config.get("Labels") or {}),
         environment=tuple(config.get("Env") or ()),
+        size_bytes=answer.get("Size") or 0,
     )
 
 

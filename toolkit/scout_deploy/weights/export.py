@@ -50,23 +50,28 @@ def write_archive(
     snapshot: Path,
     images: Sequence[tuple[ArchivedImage, Iterable[bytes]]],
     on_bytes: OnBytes,
+    *,
+    image_bytes: int = 0,
+    free_bytes: Callable[[Path], int] = free_bytes,
 ) -> None:
     """Write an archive; under its name it is whole.
 
     Args:
         images: What `listed` has of them, each with its contents, read once.
         on_bytes: Told how many bytes are written, of all together.
+        image_bytes: About what the images will take.
+        free_bytes: Tells the free space of the disk that a folder is on.
 
     Raises:
         WeightsError: The file is there already, the disk is too small or full, or a file of the snapshot is damaged.
     """
     if target.exists():
         raise WeightsError(f"{target} is there already", next_step="name another file, or remove it")
-    total = sum(file.size_bytes for file in listed.files)
+    total = sum(file.size_bytes for file in listed.files) + image_bytes
     try:
         free = free_bytes(target.absolute().parent)
         if free < total:
-            raise failures.archive_disk_too_small(target, needed_bytes=total, free_bytes=free)
+            raise failures.archive_disk_too_small(target, needed_bytes=total, image_bytes=image_bytes, free_bytes=free)
         _check(listed, snapshot)
         part = target.with_name(f"{target.name}.part")
         try:

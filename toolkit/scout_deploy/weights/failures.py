@@ -172,11 +172,12 @@ def disk(error: OSError, folder: Path) -> WeightsError:
     )
 
 
-def archive_disk_too_small(target: Path, *, needed_bytes: int, free_bytes: int) -> WeightsError:
+def archive_disk_too_small(target: Path, *, needed_bytes: int, image_bytes: int, free_bytes: int) -> WeightsError:
     """Found before anything is written."""
+    images = f", {size(image_bytes)} of it images" if image_bytes else ""
     return WeightsError(
-        f"the weights take {size(needed_bytes)}, and the disk of {target} has {size(free_bytes)} free",
-        next_step="name a file on a larger disk",
+        f"the archive takes about {size(needed_bytes)}{images}, and the disk of {target} has {size(free_bytes)} free",
+        next_step="name a file on a larger disk" + ("; --without-images leaves the images out" if images else ""),
     )
 
 
