@@ -6,7 +6,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,10 @@ from scout_deploy.fit.tensor import Tensor, UnusableFactsError, header_length, r
 from scout_deploy.hub import DEFAULT_REVISION, Hub
 from scout_deploy.known_models import known_model
 from scout_deploy.profile.engine import Model
+from scout_deploy.weights.failures import HubUnreachableError
 from scout_deploy.weights.files import needed_files
+from scout_deploy.weights.place import is_commit
+from scout_deploy.weights.repository import Revision
 from scout_deploy.weights.soundness import INDEX_SUFFIX, check_index
 
 _CONFIG = "config.json"
@@ -24,6 +27,14 @@ _INDEX = "model.safetensors.index.json"
 _AT_ONCE = 8
 _FIRST_BYTES = 8
 _ENDING = ".safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kept:
+    """What the hub told earlier, and of which commit; None where an older version did not write that down."""
+
+    model: FitModel
+    commit: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +54,9 @@ class ModelLookup:
     def find(self, model: Model) -> FitModel | None:
         """Return the model; None where nobody may be asked and nothing is known.
 
-        What is nearest counts: the weights' own files, what the hub told earlier, what is recorded with the product,
-        and the hub itself, whose answer is kept.
+        What is nearest counts: the weights' own files, what is recorded with the product, what the hub told earlier,
+        and the hub itself, whose answer is kept. A branch or tag may have moved, so the hub is asked which commit it
+        is now, as a start does; where nobody answers, it is what it was when it was last seen.
 
         Raises:
             DeployError: There is no such model, it cannot be read, or the hub cannot be asked.
@@ -58,19 +70,43 @@ class ModelLookup:
 
     def _by_id(self, model_id: str, revision: str | None) -> FitModel | None:
         hub = self.hub()
-        snapshot = hub.find_cached(model_id, revision or DEFAULT_REVISION)
+        name = revision or DEFAULT_REVISION
+        recorded = known_model(model_id) if revision is None else None
+        if recorded is not None or not self.ask_hub or is_commit(name):
+            known = self._seen(hub, model_id, name) or recorded
+            return known if known is not None or not self.ask_hub else self._ask(hub, hub.resolve(model_id, name))
+        try:
+            now = hub.resolve(model_id, name)
+        except HubUnreachableError:
+            if (seen := self._seen(hub, model_id, name)) is None:
+                raise
+            return replace(seen, source=f"{seen.source}; the hub does not answer, so that '{name}' may have moved")
+        if (snapshot := hub.find_cached(model_id, now.commit)) is not None:
+            return model_in(snapshot, name=model_id)
+        kept = self._kept(model_id, name)
+        return kept.model if kept is not None and kept.commit == now.commit else self._ask(hub, now)
+
+    def _seen(self, hub: Hub, model_id: str, revision: str) -> FitModel | None:
+        snapshot = hub.find_cached(model_id, revision)
         if snapshot is not None:
             return model_in(snapshot, name=model_id)
-        place = self.cache / "models" / f"{_file_name(model_id, revision or DEFAULT_REVISION)}.json"
-        if (kept := _read(place)) is not None:
-            return kept
-        recorded = known_model(model_id) if revision is None else None
-        if recorded is not None or not self.ask_hub:
-            return recorded
-        return self._ask(hub, model_id, revision or DEFAULT_REVISION, place)
+        kept = self._kept(model_id, revision)
+        return None if kept is None else kept.model
 
-    def _ask(self, hub: Hub, model_id: str, revision: str, place: Path) -> FitModel:
-        now = hub.resolve(model_id, revision)
+    def _kept(self, model_id: str, revision: str) -> _Kept | None:
+        try:
+            record = json.loads(self._place(model_id, revision).read_bytes())
+            model = model_of_record(record, f"{record.get('source')}, seen earlier")
+            return _Kept(model=model, commit=record.get("commit"))
+        except (OSError, ValueError, AttributeError, UnusableFactsError):
+            # Of an older version, or cut short by a full disk: it is asked for again.
+            return None
+
+    def _place(self, model_id: str, revision: str) -> Path:
+        return self.cache / "models" / f"{_file_name(model_id, revision)}.json"
+
+    def _ask(self, hub: Hub, now: Revision) -> FitModel:
+        model_id = now.model_id
         needed = needed_files(model_id, now.files, with_code=False)
         files = [one for one in needed if one.path.endswith(_ENDING)]
         config = hub.read_config(model_id, now.commit)
@@ -81,7 +117,8 @@ class ModelLookup:
             headers = list(pool.map(lambda file: hub.read_tensors(now, file), files))
         tensors = tuple(tensor for header in headers for tensor in header)
         found = model_of(model_id, config, tensors, f"the hub's headers at commit {now.commit[:12]}")
-        _keep(place, {**record_of(model_id, config, tensors), "source": found.source})
+        record = {**record_of(model_id, config, tensors), "source": found.source, "commit": now.commit}
+        _keep(self._place(model_id, now.name), record)
         return found
 
 
@@ -146,15 +183,6 @@ def _tensors(path: Path) -> tuple[Tensor, ...]:
 
 def _file_name(model_id: str, revision: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "--", f"{model_id}@{revision}")
-
-
-def _read(place: Path) -> FitModel | None:
-    try:
-        record = json.loads(place.read_bytes())
-        return model_of_record(record, f"{record.get('source')}, seen earlier")
-    except (OSError, ValueError, AttributeError, UnusableFactsError):
-        # Of an older version, or cut short by a full disk: it is asked for again.
-        return None
 
 
 def _keep(place: Path, record: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.hub_server import HubServer
+from fakes.hub_server import COMMIT, HubServer
 from fakes.recorded_models import SCOUT, TINY_CONFIG, TINY_TENSORS, safetensors
 from scout_deploy.errors import DeployError, ModelFileError, WeightsError
 from scout_deploy.fit.model import FitModel
@@ -77,7 +77,48 @@ def test_what_was_seen_once_is_known_offline(server: HubServer, hub: Hub, tmp_pa
 
     assert set(again.tensors) == set(first.tensors)
     assert again.shape == first.shape
-    assert again.source.endswith("seen earlier")
+    assert again.source.endswith("seen earlier; the hub does not answer, so that 'main' may have moved")
+
+
+def test_a_branch_that_moved_is_read_anew_and_one_that_did_not_is_not(
+    server: HubServer, hub: Hub, tmp_path: Path
+) -> None:
+    server.add(MODEL, SHARDS)
+    find(hub, tmp_path)
+    asked = len(server.contents_seen("model-00001-of-00002.safetensors"))
+
+    same = find(hub, tmp_path)
+    assert same.source.endswith("seen earlier")
+    assert len(server.contents_seen("model-00001-of-00002.safetensors")) == asked
+
+    server.add(MODEL, {"config.json": CONFIG, "model.safetensors": WEIGHTS}, commit="b" * 40)
+    moved = find(hub, tmp_path)
+
+    assert sum(tensor.copies for tensor in moved.tensors) == len(TINY_TENSORS)
+    assert moved.source == "the hub's headers at commit bbbbbbbbbbbb"
+
+
+def test_a_commit_cannot_move_and_is_not_asked_for_again(server: HubServer, hub: Hub, tmp_path: Path) -> None:
+    server.add(MODEL, SHARDS)
+    pinned = Model(id=MODEL, revision=COMMIT)
+    lookup(hub, tmp_path).find(pinned)
+    asked = len(server.seen)
+
+    again = lookup(hub, tmp_path).find(pinned)
+
+    assert again is not None
+    assert len(server.seen) == asked
+
+
+def test_weights_of_a_branch_that_moved_are_not_taken_for_it(server: HubServer, hub: Hub, tmp_path: Path) -> None:
+    server.add(MODEL, {"config.json": CONFIG, "model.safetensors": WEIGHTS, "tokenizer.json": b"{}"})
+    now = hub.resolve(MODEL)
+    hub.download(now, now.files, lambda _: None)
+    assert find(hub, tmp_path).source.startswith("the files in ")
+
+    server.add(MODEL, SHARDS, commit="b" * 40)
+
+    assert find(hub, tmp_path).source == "the hub's headers at commit bbbbbbbbbbbb"
 
 
 def test_a_kept_answer_that_is_cut_short_is_asked_for_again(server: HubServer, hub: Hub, tmp_path: Path) -> None:
