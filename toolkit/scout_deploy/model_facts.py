@@ -16,6 +16,7 @@ class ModelFacts:
         attention_heads: Query heads of the text model; a shard count has to divide them.
         kv_heads: Key and value heads of the text model.
         max_position_embeddings: Longest sequence that the config names, in tokens.
+        code: Python files that the config names as the model's own code (`auto_map`).
     """
 
     architecture: str | None = None
@@ -25,6 +26,7 @@ class ModelFacts:
     kv_heads: int | None = None
     max_position_embeddings: int | None = None
     is_multimodal: bool = False
+    code: tuple[str, ...] = ()
 
 
 def facts_of_config(config: Mapping[str, Any]) -> ModelFacts:
@@ -43,7 +45,22 @@ def facts_of_config(config: Mapping[str, Any]) -> ModelFacts:
         kv_heads=_integer(text.get("num_key_value_heads")) or heads,
         max_position_embeddings=_integer(text.get("max_position_embeddings")),
         is_multimodal="vision_config" in config,
+        code=code_of_config(config),
     )
+
+
+def code_of_config(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the Python files that a config names as the model's own code; it may lie in another repository (`--`)."""
+    named = config.get("auto_map")
+    classes = (one for value in (named.values() if isinstance(named, dict) else ()) for one in _several(value))
+    modules = {one.rpartition("--")[2].partition(".")[0] for one in classes}
+    return tuple(sorted(f"{module}.py" for module in modules))
+
+
+def _several(value: object) -> tuple[str, ...]:
+    # Of a tokenizer there are two, the slow and the fast one; either may be null.
+    given = value if isinstance(value, list) else [value]
+    return tuple(one for one in given if isinstance(one, str) and one)
 
 
 def _text(value: object) -> str | None:

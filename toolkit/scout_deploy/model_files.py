@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from scout_deploy.model_facts import ModelFacts, facts_of_config
+from scout_deploy.model_facts import ModelFacts, code_of_config, facts_of_config
 from scout_proxy.route_table import Template
 
 ReadFile = Callable[[str], bytes | None]
@@ -24,10 +24,7 @@ def facts_of_files(read: ReadFile) -> ModelFacts:
 
 def own_code(read: ReadFile) -> tuple[str, ...]:
     """Return the Python files that the model names as its own code, which nothing here fetches or runs."""
-    named = _json(read, "config.json").get("auto_map")
-    values = named.values() if isinstance(named, dict) else ()
-    modules = {value.rpartition("--")[2].partition(".")[0] for value in values if isinstance(value, str)}
-    return tuple(sorted(f"{module}.py" for module in modules))
+    return code_of_config(_json(read, "config.json"))
 
 
 def template_of_files(read: ReadFile) -> Template:

@@ -8,6 +8,7 @@ from scout_deploy.diagnosis.signature import Signature
 from scout_deploy.engines.adapter import StartPhase
 from scout_deploy.engines.container_engine import EngineContainer, EngineRequest
 from scout_deploy.engines.tgi import phases
+from scout_deploy.engines.tgi.custom_code import code_problems
 from scout_deploy.engines.tgi.environment import PORT, STOP_TIMEOUT_S, environment, environment_problems
 from scout_deploy.engines.tgi.failures import tgi_signatures
 from scout_deploy.engines.tgi.images import image_of, variant_of, version_problem
@@ -107,6 +108,7 @@ def _problems(request: EngineRequest, findings: Sequence[Finding]) -> list[str]:
     return [
         *([version] if version is not None else []),
         *broken_launcher_rules(request),
+        *code_problems(request),
         *(str(finding) for finding in findings if finding.is_error),
         *environment_problems(engine.environment),
     ]
