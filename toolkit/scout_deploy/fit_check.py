@@ -5,8 +5,11 @@ from dataclasses import dataclass, replace
 
 from scout_deploy.engines.container_engine import PlannedEngine
 from scout_deploy.errors import DeployError, GpuUnavailableError
+from scout_deploy.fit.correction import Correction
 from scout_deploy.fit.gpu_kind import of_driver
+from scout_deploy.fit.measured_start import MeasuredStart, Planned
 from scout_deploy.fit.model import FitModel
+from scout_deploy.fit.verdict import gb
 from scout_deploy.fit_plan import FitPlan, Planner
 from scout_deploy.gpus.gpu import Gpu
 from scout_deploy.profile.engine import Model
@@ -21,6 +24,8 @@ class FitCheck:
     Args:
         find: Returns what is known of a model; see `ModelLookup.find`.
         insists: Whether the user wants to start it whatever the plan says.
+        box: The machine whose GPUs are meant.
+        starts: What earlier starts really took, on this box and on others.
     """
 
     profile: Profile
@@ -28,6 +33,8 @@ class FitCheck:
     adapter: PlannedEngine
     find: Callable[[Model], FitModel | None]
     insists: bool = False
+    box: str = ""
+    starts: tuple[MeasuredStart, ...] = ()
 
     def check(self, replicas: Sequence[Sequence[Gpu]], tell: Tell, *, leaving: Collection[int] = ()) -> None:
         """Refuse what cannot work; tell what is tight or cannot be said. On a CPU there is nothing to say.
@@ -42,21 +49,55 @@ class FitCheck:
         if not any(replicas):
             return
         try:
-            model = self.find(self.profile.model)
+            planner = self.planner()
         except DeployError as exc:
             # What is wrong with it, its download or the engine will say; a plan must not stand in the way.
             tell("note", f"whether the model fits is not known: {exc.message}")
             return
-        planner = Planner(profile=self.profile, model=model, adapter=self.adapter)
+        corrections = set()
         for gpus in replicas:
-            free = [replace(gpu, memory_used_bytes=0) if gpu.index in leaving else gpu for gpu in gpus]
-            known = of_driver(free)
-            if known is None:
+            plan = _on(planner, gpus, leaving)
+            if plan is None:
                 tell("note", "whether the model fits is not known: the driver does not say how large its GPUs are")
                 return
-            self._judge(planner.on(known), tell)
+            if plan.correction not in corrections:
+                corrections.add(plan.correction)
+                tell_correction(plan.correction, tell)
+            self.judge(plan, tell)
 
-    def _judge(self, plan: FitPlan, tell: Tell) -> None:
+    def planned(
+        self, replicas: Sequence[Sequence[Gpu]], *, leaving: Collection[int] = ()
+    ) -> tuple[Planned | None, ...]:
+        """Return what the plan says of each replica, to be held against its start; None where it says nothing."""
+        if not any(replicas):
+            return (None,) * len(replicas)
+        try:
+            planner = self.planner()
+        except DeployError:
+            return (None,) * len(replicas)
+        plans = (_on(planner, gpus, leaving) for gpus in replicas)
+        return tuple(None if plan is None else plan.planned for plan in plans)
+
+    def planner(self) -> Planner:
+        """Return what plans the profile on this box.
+
+        Raises:
+            DeployError: The model cannot be looked up.
+        """
+        return Planner(
+            profile=self.profile,
+            model=self.find(self.profile.model),
+            adapter=self.adapter,
+            box=self.box,
+            starts=self.starts,
+        )
+
+    def judge(self, plan: FitPlan, tell: Tell) -> None:
+        """Refuse what cannot work, unless the user insists; tell what is tight or cannot be said.
+
+        Raises:
+            GpuUnavailableError: It cannot work.
+        """
         if plan.answer == "fits":
             return
         if plan.works or self.insists:
@@ -67,3 +108,19 @@ class FitCheck:
             next_step=f"scout-deploy plan --profile {self.profile_name} says what would do; "
             "up --force starts it all the same",
         )
+
+
+def tell_correction(correction: Correction, tell: Tell) -> None:
+    """Say what a plan counts because of earlier starts, and which of them it left out."""
+    if correction.starts and correction.size:
+        more = "more" if correction.size > 0 else "less"
+        tell("note", f"the plan counts {gb(abs(correction.size))} {more} on each GPU, {correction.origin}")
+    if correction.left_out is not None:
+        tell("note", correction.left_out)
+
+
+def _on(planner: Planner, gpus: Sequence[Gpu], leaving: Collection[int]) -> FitPlan | None:
+    """Plan one replica; None where the driver does not say how large its GPUs are."""
+    free = [replace(gpu, memory_used_bytes=0) if gpu.index in leaving else gpu for gpu in gpus]
+    known = of_driver(free)
+    return None if known is None else planner.on(known)

@@ -4,10 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from scout_deploy.engines.container_engine import Accelerator, EngineRequest, PlannedEngine
+from scout_deploy.engines.container_engine import Accelerator, EngineContainer, EngineRequest, PlannedEngine
 from scout_deploy.errors import ProfileError
+from scout_deploy.fit.correction import MOST_OF_GPU, NO_CORRECTION, Correction, correction_of
 from scout_deploy.fit.engine_memory import EngineMemory
 from scout_deploy.fit.gpu_kind import KNOWN, PlanGpu, describe
+from scout_deploy.fit.measured_start import GpuPrediction, MeasuredStart, Planned, Setting
 from scout_deploy.fit.model import FitModel
 from scout_deploy.fit.verdict import Verdict, allowed_splits, judge_fit, split_problem
 from scout_deploy.profile.profile import Profile
@@ -26,6 +28,7 @@ class FitPlan:
         verdict: None where the arithmetic says nothing: the model is not known, or cannot be split so.
         remarks: What a user should know beforehand.
         is_about_memory: Whether other GPUs would change a refusal.
+        setting: What is planned where, for whoever measures it; None where there is no verdict.
     """
 
     answer: PlanAnswer
@@ -34,11 +37,39 @@ class FitPlan:
     verdict: Verdict | None = None
     remarks: tuple[str, ...] = ()
     is_about_memory: bool = True
+    setting: Setting | None = None
 
     @property
     def works(self) -> bool:
         """Whether nothing speaks against trying it."""
         return self.answer != "no"
+
+    @property
+    def correction(self) -> Correction:
+        """What earlier starts on the box changed of it."""
+        return NO_CORRECTION if self.verdict is None else self.verdict.ledger.correction
+
+    @property
+    def planned(self) -> Planned | None:
+        """What can be held against the start later; None where the arithmetic says nothing."""
+        if self.verdict is None or self.setting is None:
+            return None
+        book = self.verdict.ledger
+        return Planned(
+            setting=self.setting,
+            prediction=GpuPrediction(
+                total=book.total,
+                held=book.held,
+                context=book.context,
+                weights=book.weights.total,
+                step=book.step,
+                graphs=book.graphs,
+                kv=book.kv,
+                kv_token=book.kv_token,
+                kv_tokens=book.kv_tokens,
+                correction=book.correction.size,
+            ),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +80,17 @@ class Planner:
         model: None where nothing is known of it.
         adapter: Of the profile's engine.
         context: Tokens of one sequence instead of the profile's.
+        box: The machine whose GPUs these are.
+        starts: What was measured, on this box and on others.
     """
 
     profile: Profile
     model: FitModel | None
     adapter: PlannedEngine
     context: int | None = None
-    _refusals: dict[tuple[Accelerator, int], tuple[str | None, tuple[str, ...]]] = field(default_factory=dict)
+    box: str = ""
+    starts: tuple[MeasuredStart, ...] = ()
+    _answers: dict[tuple[Accelerator, int], EngineContainer | str] = field(default_factory=dict)
 
     def on(self, gpus: Sequence[PlanGpu]) -> FitPlan:
         """Plan one replica on these GPUs, at least one, of one kind."""
@@ -66,12 +101,21 @@ class Planner:
             )
         request = self._request(self.model, gpus)
         engine = self.adapter.memory(request, self.model.shape, gpus[0].compute_capability)
-        refusal, remarks = self._refusal(request)
-        problem = split_problem(self.model, engine, len(gpus)) or refusal
-        if problem is not None:
-            return FitPlan(answer="no", reason=problem, gpus=gpus, remarks=remarks, is_about_memory=len(gpus) > 1)
+        container = self._container(request)
+        remarks = () if isinstance(container, str) else container.remarks
+        problem = split_problem(self.model, engine, len(gpus))
+        if problem is not None or isinstance(container, str):
+            reason = problem or str(container)
+            return FitPlan(answer="no", reason=reason, gpus=gpus, remarks=remarks, is_about_memory=len(gpus) > 1)
+        setting = self._setting(request, gpus, engine, container.image)
+        most_bytes = MOST_OF_GPU * min(gpu.total_bytes for gpu in gpus)
         verdict = judge_fit(
-            self.model, engine, gpus, request.profile.engine.context_length, replicas=self.profile.replicas
+            self.model,
+            engine,
+            gpus,
+            request.profile.engine.context_length,
+            replicas=self.profile.replicas,
+            correction=correction_of(setting, self.starts, most_bytes=most_bytes),
         )
         return FitPlan(
             answer=verdict.answer,
@@ -80,6 +124,7 @@ class Planner:
             verdict=verdict,
             remarks=remarks,
             is_about_memory=verdict.answer != "no" or verdict.missing > 0,
+            setting=setting,
         )
 
     def memory(self, gpus: Sequence[PlanGpu]) -> EngineMemory | None:
@@ -127,15 +172,30 @@ class Planner:
             payload_limit_bytes=profile.proxy.limits.max_body_bytes,
         )
 
-    def _refusal(self, request: EngineRequest) -> tuple[str | None, tuple[str, ...]]:
-        """Return what the engine refuses, and else its remarks; the same for every kind of GPU of a vendor."""
+    def _setting(self, request: EngineRequest, gpus: Sequence[PlanGpu], engine: EngineMemory, image: str) -> Setting:
+        profile = request.profile
+        return Setting(
+            box=self.box,
+            device=gpus[0].name,
+            shards=len(gpus),
+            engine=image,
+            model=profile.model.id or profile.model.path or "",
+            commit=profile.model.revision,
+            quantization=profile.engine.quantization or request.facts.quantization,
+            kv_type=profile.engine.kv_cache_dtype,
+            prefill_tokens=engine.prefill_tokens,
+            context=profile.engine.context_length,
+        )
+
+    def _container(self, request: EngineRequest) -> EngineContainer | str:
+        """Return how the engine runs, or why it refuses; the same for every kind of GPU of a vendor."""
         key = (request.accelerator, request.shards)
-        if key not in self._refusals:
+        if key not in self._answers:
             try:
-                self._refusals[key] = (None, self.adapter.container(request).remarks)
+                self._answers[key] = self.adapter.container(request)
             except ProfileError as exc:
-                self._refusals[key] = (exc.message, ())
-        return self._refusals[key]
+                self._answers[key] = exc.message
+        return self._answers[key]
 
 
 def _memory(plan: FitPlan) -> int:

@@ -1,9 +1,9 @@
 """Which digest an image's name meant when it was first pulled; a name that moves must not change a deployment."""
 
-import contextlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
+
+from scout_deploy.history_file import HistoryFile
 
 
 @dataclass(frozen=True)
@@ -19,19 +19,8 @@ class ImageHistory:
 
     def keep(self, reference: str, digest: str) -> None:
         """Remember a digest; a disk that refuses costs only the memory."""
-        digests = self._read() | {reference: digest}
-        temporary = self.path.with_name(f".{self.path.name}")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            temporary.write_text(json.dumps(digests, indent=2, sort_keys=True), encoding="utf-8")
-            temporary.replace(self.path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+        HistoryFile(self.path).write(dict(sorted((self._read() | {reference: digest}).items())))
 
     def _read(self) -> dict[str, object]:
-        try:
-            digests = json.loads(self.path.read_bytes())
-        except (OSError, ValueError):
-            return {}
+        digests = HistoryFile(self.path).read()
         return digests if isinstance(digests, dict) else {}

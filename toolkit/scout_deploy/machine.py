@@ -1,5 +1,6 @@
 """What this machine has, as far as a start without containers needs to know."""
 
+import platform
 from pathlib import Path
 
 
@@ -31,3 +32,8 @@ def is_container(root: Path = Path("/")) -> bool:
         root: Where those files would be.
     """
     return (root / ".dockerenv").exists() or (root / "run/.containerenv").exists()
+
+
+def machine_name() -> str:
+    """Return this machine's own name; homes on a network are shared by several."""
+    return platform.node() or "this machine"

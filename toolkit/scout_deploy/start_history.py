@@ -1,9 +1,9 @@
 """How long earlier starts took on this machine; what an estimate is made of."""
 
-import contextlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
+
+from scout_deploy.history_file import HistoryFile
 
 KEPT_MODELS = 100
 
@@ -24,19 +24,8 @@ class StartHistory:
         starts = self._read()
         starts.pop(key, None)
         starts[key] = round(seconds, 2)
-        newest = dict(list(starts.items())[-KEPT_MODELS:])
-        temporary = self.path.with_name(f".{self.path.name}")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            temporary.write_text(json.dumps(newest, indent=2), encoding="utf-8")
-            temporary.replace(self.path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+        HistoryFile(self.path).write(dict(list(starts.items())[-KEPT_MODELS:]))
 
-    def _read(self) -> dict[str, float]:
-        try:
-            starts = json.loads(self.path.read_bytes())
-        except (OSError, ValueError):
-            return {}
+    def _read(self) -> dict[str, object]:
+        starts = HistoryFile(self.path).read()
         return starts if isinstance(starts, dict) else {}

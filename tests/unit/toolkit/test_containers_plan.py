@@ -1,6 +1,6 @@
 """A profile becomes exactly these containers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pytest
 
@@ -61,6 +61,9 @@ class PlainEngine:
 
     def read_phase(self, line: str) -> StartPhase | None:
         return StartPhase(name=line) if line else None
+
+    def kv_tokens(self, lines: Iterable[str]) -> int | None:
+        return len(list(lines)) or None
 
     def signatures(self) -> Sequence[Signature]:
         return ()

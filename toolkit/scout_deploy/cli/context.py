@@ -2,6 +2,7 @@
 
 import os
 
+from scout_deploy.memory_history import MemoryHistory, memory_history
 from scout_deploy.runtimes.container_runtime import ContainerRuntime
 from scout_deploy.runtimes.docker_engine import DockerEngine
 from scout_deploy.runtimes.process_runtime import ProcessRuntime
@@ -25,3 +26,8 @@ def container_runtime() -> ContainerRuntime:
         DockerUnavailableError: None answers, or this user may not use it.
     """
     return ContainerRuntime(DockerEngine.connect(os.environ), user_directories(os.environ))
+
+
+def kept_memory() -> MemoryHistory:
+    """Return what this user's engines really took of memory."""
+    return memory_history(user_directories(os.environ))

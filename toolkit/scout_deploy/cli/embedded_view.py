@@ -3,15 +3,20 @@
 from dataclasses import dataclass
 from typing import Any
 
+from scout_deploy.cli.fit_view import correction_document
 from scout_deploy.cli.output import Output
-from scout_deploy.embedded_plan import memory_of_file
+from scout_deploy.embedded_plan import EmbeddedStart, corrected
 from scout_deploy.errors import ProfileError
+from scout_deploy.fit.correction import NO_CORRECTION, Correction
 from scout_deploy.fit.embedded_memory import EmbeddedMemory
+from scout_deploy.fit.measured_start import MeasuredStart
 from scout_deploy.gguf.facts import read_gguf
+from scout_deploy.machine import machine_name
 from scout_deploy.model_file import locate_model_file
 from scout_deploy.plan import DEFAULT_SLOTS, default_context
 from scout_deploy.processes import available_bytes
 from scout_deploy.profile.loader import LoadedProfile
+from scout_proxy.version import __version__
 
 _MEBIBYTE = 2**20
 
@@ -24,15 +29,43 @@ class EmbeddedPlan:
     slots: int
     memory: EmbeddedMemory
     available: int
+    correction: Correction = NO_CORRECTION
 
     @property
     def works(self) -> bool:
         """Whether the memory suffices, long prompts included."""
         return self.memory.most <= self.available
 
+    @property
+    def need(self) -> str:
+        """What is needed and what is there, for a person."""
+        return f"needs {_mib(self.memory.most)} of memory, and {_mib(self.available)} are available"
 
-def plan_embedded_memory(loaded: LoadedProfile, context: int | None) -> EmbeddedPlan:
+    @property
+    def document(self) -> dict[str, Any]:
+        """Every number, as JSON has it."""
+        memory = self.memory
+        return {
+            "verdict": "fits" if self.works else "no",
+            "context": self.context,
+            "slots": self.slots,
+            "available_bytes": self.available,
+            "process_bytes": memory.process,
+            "weights_bytes": memory.weights,
+            "kv_bytes": memory.kv,
+            "cells_bytes": memory.cells,
+            "correction_bytes": memory.correction,
+            "started_bytes": memory.started,
+            "step_bytes": memory.step,
+            "correction": correction_document(self.correction),
+        }
+
+
+def plan_embedded_memory(loaded: LoadedProfile, context: int | None, starts: tuple[MeasuredStart, ...]) -> EmbeddedPlan:
     """Plan the profile for this machine.
+
+    Args:
+        starts: What earlier starts really took, on this machine and on others.
 
     Raises:
         ModelFileError: The model's file is missing or says too little.
@@ -47,47 +80,35 @@ def plan_embedded_memory(loaded: LoadedProfile, context: int | None) -> Embedded
             next_step=f"--context {facts.context_length}, or less",
         )
     slots = engine.slots or DEFAULT_SLOTS
-    memory = memory_of_file(path, context=tokens, slots=slots, kv_type=engine.kv_cache_dtype)
-    return EmbeddedPlan(context=tokens, slots=slots, memory=memory, available=available_bytes())
+    start = EmbeddedStart(model=path, context=tokens, slots=slots, kv_type=engine.kv_cache_dtype)
+    memory, correction = corrected(start.memory(), start.setting(machine_name(), __version__), starts)
+    return EmbeddedPlan(context=tokens, slots=slots, memory=memory, available=available_bytes(), correction=correction)
 
 
 def show_embedded(output: Output, loaded: LoadedProfile, plan: EmbeddedPlan) -> None:
     """Print it, the verdict first."""
-    output.document(_document(loaded, plan))
+    output.document({"profile": loaded.name, **plan.document})
     memory = plan.memory
     head, style = ("FITS", "bold green") if plan.works else ("DOES NOT WORK", "bold red")
-    need = f"needs {_mib(memory.most)} of memory, and {_mib(plan.available)} are available"
-    output.line(f"{head}: {loaded.name}: {need}", style=style)
+    output.line(f"{head}: {loaded.name}: {plan.need}", style=style)
     if not plan.works:
         output.line("next: choose a smaller context (--context), fewer slots (--set engine.slots=1) or a smaller file")
     output.line()
     output.line(f"{'slots':<18}{plan.slots}, each with a context of {plan.context:,} tokens")
-    for title, size in (
-        ("process", memory.process),
-        ("weights", memory.weights),
-        ("KV cache", memory.kv),
-        ("its cells", memory.cells),
-        ("after the start", memory.started),
-        ("long prompts", memory.step),
-    ):
-        output.line(f"{title:<18}{_mib(size):>12}")
-
-
-def _document(loaded: LoadedProfile, plan: EmbeddedPlan) -> dict[str, Any]:
-    memory = plan.memory
-    return {
-        "profile": loaded.name,
-        "verdict": "fits" if plan.works else "no",
-        "context": plan.context,
-        "slots": plan.slots,
-        "available_bytes": plan.available,
-        "process_bytes": memory.process,
-        "weights_bytes": memory.weights,
-        "kv_bytes": memory.kv,
-        "cells_bytes": memory.cells,
-        "started_bytes": memory.started,
-        "step_bytes": memory.step,
-    }
+    learnt = plan.correction
+    rows = (
+        ("process", memory.process, ""),
+        ("weights", memory.weights, ""),
+        ("KV cache", memory.kv, ""),
+        ("its cells", memory.cells, ""),
+        *([("learnt here", memory.correction, learnt.origin)] if learnt.starts else []),
+        ("after the start", memory.started, ""),
+        ("long prompts", memory.step, ""),
+    )
+    for title, size, words in rows:
+        output.line(f"{title:<18}{_mib(size):>12}  {words}".rstrip())
+    if learnt.left_out is not None:
+        output.line(f"note: {learnt.left_out}", style="yellow")
 
 
 def _mib(size_bytes: int) -> str:

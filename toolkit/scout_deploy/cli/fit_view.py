@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from scout_deploy.cli.output import Output
+from scout_deploy.fit.correction import Correction
 from scout_deploy.fit.gpu_kind import describe
 from scout_deploy.fit.ledger import Ledger
 from scout_deploy.fit.verdict import Verdict, gb
@@ -58,8 +59,9 @@ def show_fit(output: Output, shown: Shown) -> None:
     if plan.verdict is not None:
         output.line()
         _show_ledger(output, shown.planner, plan)
-    for remark in plan.remarks:
-        output.line(f"note: {remark}", style="yellow")
+    for remark in (plan.correction.left_out, *plan.remarks):
+        if remark is not None:
+            output.line(f"note: {remark}", style="yellow")
 
 
 def _advice(shown: Shown) -> Iterator[str]:
@@ -125,6 +127,8 @@ def _entries(book: Ledger, planner: Planner, plan: FitPlan) -> Iterator[tuple[st
     whole = f", of which each GPU holds {gb(book.weights.whole)} whole" if len(plan.gpus) > 1 else ""
     yield "  weights", book.weights.total, f"by the tensors' own number formats{whole}"
     yield "  a prompt's step", book.step, _step_words(planner, plan)
+    if book.correction.starts:
+        yield "  learnt here", book.correction.size, book.correction.origin
     yield "  KV cache", book.kv, "missing" if book.kv < 0 else f"{book.kv_tokens:,} tokens"
     graphs = f"; recorded graphs ({gb(book.graphs)}) live here" if book.graphs else ""
     yield "  kept back", book.reserve, f"by the engine's own rule{graphs}"
@@ -179,6 +183,20 @@ def _document(shown: Shown) -> dict[str, Any]:
         "would_do": [{"gpus": describe(one.gpus), "count": len(one.gpus)} for one in shown.would_do],
         "nearest_profile": shown.nearest,
         "remarks": list(plan.remarks),
+        "correction": correction_document(plan.correction),
+    }
+
+
+def correction_document(correction: Correction) -> dict[str, Any] | None:
+    """Return what earlier starts taught, as JSON has it; None where there were none."""
+    if not correction.starts and not correction.ignored:
+        return None
+    return {
+        "bytes": correction.size,
+        "starts": correction.starts,
+        "of": correction.kin if correction.starts else None,
+        "newest": correction.newest_day if correction.starts else None,
+        "left_out": correction.ignored,
     }
 
 
@@ -200,6 +218,7 @@ def _numbers(verdict: Verdict) -> dict[str, Any]:
             "step_bytes": book.step,
             "kv_bytes": book.kv,
             "kv_token_bytes": book.kv_token,
+            "correction_bytes": book.correction.size,
             "reserve_bytes": book.reserve,
             "graphs_bytes": book.graphs,
         },

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from scout_deploy.cli.context import kept_memory
 from scout_deploy.cli.embedded_view import plan_embedded_memory, show_embedded
 from scout_deploy.cli.fit_view import Shown, show_fit, show_ranking
 from scout_deploy.cli.machine import machine
@@ -12,8 +13,10 @@ from scout_deploy.cli.output import Output
 from scout_deploy.engines.catalogue import planning_engine_for
 from scout_deploy.engines.tgi.nearest import Shipped, nearest
 from scout_deploy.errors import DeployError, GpuUnavailableError, ProfileError
+from scout_deploy.fit.measured_start import MeasuredStart
 from scout_deploy.fit_plan import FitPlan, Planner
 from scout_deploy.hub import Hub, find_token
+from scout_deploy.machine import machine_name
 from scout_deploy.model_lookup import ModelLookup
 from scout_deploy.plan_gpus import GpusToPlan, gpus_here, named_gpus
 from scout_deploy.plan_machine import PlanMachine
@@ -44,27 +47,34 @@ def plan(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the profile. Repeatable.")
     ] = None,
+    uncorrected: Annotated[
+        bool, typer.Option("--uncorrected", help="Leave out what earlier starts on this machine took.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Say beforehand whether a model fits, with how much context, and what would do where it does not."""
     output = Output(as_json=as_json)
     if every == (profile is not None):
         raise ProfileError("plan: expected either --profile NAME or --all", next_step="scout-deploy profiles list")
+    # What was measured here says nothing of other GPUs.
+    starts = () if uncorrected or gpus is not None else kept_memory().starts()
     if every:
-        _rank(output, gpus, context)
+        _rank(output, gpus, context, starts)
         return
     loaded = load_profile(str(profile), environment=os.environ, overrides=parse_overrides(overrides or ()))
     if loaded.profile.engine.kind == "embedded":
-        memory = plan_embedded_memory(loaded, context)
+        memory = plan_embedded_memory(loaded, context, starts)
         show_embedded(output, loaded, memory)
         if not memory.works:
             raise typer.Exit(GpuUnavailableError.exit_code)
         return
-    if not _plan_one(output, loaded, gpus, context).works:
+    if not _plan_one(output, loaded, gpus, context, starts).works:
         raise typer.Exit(GpuUnavailableError.exit_code)
 
 
-def _plan_one(output: Output, loaded: LoadedProfile, written: str | None, context: int | None) -> FitPlan:
+def _plan_one(
+    output: Output, loaded: LoadedProfile, written: str | None, context: int | None, starts: tuple[MeasuredStart, ...]
+) -> FitPlan:
     hardware = loaded.profile.hardware
     if hardware.cpu_only:
         raise ProfileError(
@@ -72,7 +82,7 @@ def _plan_one(output: Output, loaded: LoadedProfile, written: str | None, contex
             next_step="name a profile for GPUs: scout-deploy profiles list",
         )
     box = named_gpus(written, is_free_choice=False) if written is not None else gpus_here(machine(os.environ), hardware)
-    planner = _planner(loaded, context, ask_hub=True)
+    planner = _planner(loaded, context, starts, ask_hub=True)
     found = planner.on(box.of_replica(loaded.profile))
     show_fit(
         output,
@@ -88,22 +98,26 @@ def _plan_one(output: Output, loaded: LoadedProfile, written: str | None, contex
     return found
 
 
-def _planner(loaded: LoadedProfile, context: int | None, *, ask_hub: bool) -> Planner:
+def _planner(
+    loaded: LoadedProfile, context: int | None, starts: tuple[MeasuredStart, ...] = (), *, ask_hub: bool
+) -> Planner:
     lookup = ModelLookup(cache=cache_directory(os.environ), hub=_hub, ask_hub=ask_hub)
     return Planner(
         profile=loaded.profile,
         model=lookup.find(loaded.profile.model),
         adapter=planning_engine_for(loaded.profile.engine.kind),
         context=context,
+        box=machine_name(),
+        starts=starts,
     )
 
 
-def _rank(output: Output, written: str | None, context: int | None) -> None:
+def _rank(output: Output, written: str | None, context: int | None, starts: tuple[MeasuredStart, ...]) -> None:
     rows = []
     here = machine(os.environ) if written is None else PlanMachine()
     for loaded in _shipped():
         box = gpus_here(here, loaded.profile.hardware) if written is None else named_gpus(written, is_free_choice=True)
-        planner = _planner(loaded, context, ask_hub=False)
+        planner = _planner(loaded, context, starts, ask_hub=False)
         rows.append(Shown(name=loaded.name, planner=planner, plan=planner.on(box.of_replica(loaded.profile))))
     show_ranking(output, rows)
 
@@ -121,7 +135,7 @@ def _nearest(loaded: LoadedProfile, planner: Planner, box: GpusToPlan, context: 
     choice = GpusToPlan(gpus=box.gpus)
     working = []
     for one in _shipped():
-        theirs = _planner(one, context, ask_hub=False)
+        theirs = _planner(one, context, planner.starts, ask_hub=False)
         if theirs.model is not None and theirs.on(choice.of_replica(one.profile)).answer == "fits":
             working.append(Shipped(name=one.name, profile=one.profile, facts=theirs.model.facts))
     found = nearest(loaded.profile, planner.model.facts, working)

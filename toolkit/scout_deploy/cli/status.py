@@ -10,15 +10,15 @@ from rich.table import Table
 
 from scout_deploy.api_client import ApiClient
 from scout_deploy.cli.container_status import look_at_containers, show_containers
+from scout_deploy.cli.context import kept_memory
 from scout_deploy.cli.deployments import Deployments, deployments
 from scout_deploy.cli.durations import duration
 from scout_deploy.cli.locking import lock_of, settings_drift
 from scout_deploy.cli.output import Output
 from scout_deploy.cli.shared_cache import show_trouble
 from scout_deploy.deployment import DeploymentState, ProcessStatus
-from scout_deploy.embedded_plan import memory_of_command
+from scout_deploy.embedded_measuring import EngineMemory, look_at_memory
 from scout_deploy.errors import DeploymentNotFoundError, StateError
-from scout_deploy.fit.embedded_memory import EmbeddedMemory
 from scout_deploy.processes import is_alive, resident_bytes
 from scout_deploy.runtimes.docker_errors import DaemonRefusedError
 from scout_deploy.runtimes.process_runtime import Observation, ProcessRuntime
@@ -78,8 +78,9 @@ def _one(output: Output, every: Deployments, name: str) -> dict[str, object]:
 def _processes(output: Output, runtime: ProcessRuntime, name: str) -> dict[str, object]:
     seen = runtime.observe(name)
     answer = _ask_proxy(runtime, seen)
-    _show(output, seen, answer)
-    return _document(runtime, seen, answer)
+    memory = look_at_memory(kept_memory(), seen)
+    _show(output, seen, answer, memory)
+    return _document(runtime, seen, answer, memory)
 
 
 def _ask_proxy(runtime: ProcessRuntime, seen: Observation) -> dict[str, Any] | None:
@@ -100,7 +101,9 @@ def state_of(seen: Observation) -> str:
     return "unsupervised" if seen.processes else "stopped"
 
 
-def _document(runtime: ProcessRuntime, seen: Observation, answer: dict[str, Any] | None) -> dict[str, object]:
+def _document(
+    runtime: ProcessRuntime, seen: Observation, answer: dict[str, Any] | None, memory: EngineMemory
+) -> dict[str, object]:
     return {
         "name": seen.spec.name,
         "profile": seen.spec.profile,
@@ -110,12 +113,12 @@ def _document(runtime: ProcessRuntime, seen: Observation, answer: dict[str, Any]
         "status": None if seen.status is None else seen.status.model_dump(mode="json"),
         "drift": list(_drift(seen)),
         "proxy": answer,
-        "memory": _memory_document(seen),
+        "memory": _memory_document(memory),
         "logs": str(runtime.store(seen.spec.name).log("engine").parent),
     }
 
 
-def _show(output: Output, seen: Observation, answer: dict[str, Any] | None) -> None:
+def _show(output: Output, seen: Observation, answer: dict[str, Any] | None, memory: EngineMemory) -> None:
     spec, last = seen.spec, seen.status
     styles = {"ready": "bold green", "failed": "bold red", "stopped": "bold red", "unsupervised": "bold yellow"}
     state = state_of(seen)
@@ -141,32 +144,25 @@ def _show(output: Output, seen: Observation, answer: dict[str, Any] | None) -> N
         output.line(f"  next      scout-deploy up, which starts it again, or scout-deploy down {spec.name}")
     if last is not None and not output.as_json:
         output.console.print(_process_table(last.processes))
-        _show_memory(output, seen)
+        _show_memory(output, memory)
 
 
-def _show_memory(output: Output, seen: Observation) -> None:
-    measured, predicted = _engine_memory(seen)
-    if measured is not None and predicted is not None:
+def _show_memory(output: Output, memory: EngineMemory) -> None:
+    if memory.resident is not None and memory.predicted is not None and memory.most is not None:
+        learnt = f" ({memory.correction / _MEBIBYTE:+.0f} MiB of it learnt here)" if memory.correction else ""
         output.line(
-            f"  memory    engine: {measured / _MEBIBYTE:.0f} MiB resident, {predicted.started / _MEBIBYTE:.0f} MiB "
-            f"predicted, up to {predicted.most / _MEBIBYTE:.0f} MiB once long prompts come"
+            f"  memory    engine: {memory.resident / _MEBIBYTE:.0f} MiB resident, "
+            f"{memory.predicted / _MEBIBYTE:.0f} MiB predicted{learnt}, "
+            f"up to {memory.most / _MEBIBYTE:.0f} MiB once long prompts come"
         )
 
 
-def _engine_memory(seen: Observation) -> tuple[int | None, EmbeddedMemory | None]:
-    """Return what the engine has, and what was predicted of it; None where that cannot be told."""
-    processes = () if seen.status is None else seen.status.processes
-    identity = next((one.identity for one in processes if one.role == "engine"), None)
-    measured = None if identity is None else resident_bytes(identity)
-    return measured, memory_of_command(seen.spec.engine.argv)
-
-
-def _memory_document(seen: Observation) -> dict[str, int | None]:
-    measured, predicted = _engine_memory(seen)
+def _memory_document(memory: EngineMemory) -> dict[str, int | None]:
     return {
-        "engine_resident_bytes": measured,
-        "engine_predicted_bytes": None if predicted is None else predicted.started,
-        "engine_most_bytes": None if predicted is None else predicted.most,
+        "engine_resident_bytes": memory.resident,
+        "engine_predicted_bytes": memory.predicted,
+        "engine_most_bytes": memory.most,
+        "engine_correction_bytes": memory.correction,
     }
 
 

@@ -2,13 +2,14 @@
 
 import os
 import sys
+import time
 from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from scout_deploy.bring_up import bring_up
-from scout_deploy.cli.context import DEFAULT_DEPLOYMENT, MAX_TIMEOUT_S, process_runtime
+from scout_deploy.cli.context import DEFAULT_DEPLOYMENT, MAX_TIMEOUT_S, kept_memory, process_runtime
 from scout_deploy.cli.deployments import deployments
 from scout_deploy.cli.invocation import command_name
 from scout_deploy.cli.locking import pins_of
@@ -20,6 +21,7 @@ from scout_deploy.cli.wish import read_wish
 from scout_deploy.container_draft import Wish
 from scout_deploy.containers.deployment import ContainerDeployment
 from scout_deploy.deployment import DeploymentSpec, Up
+from scout_deploy.embedded_measuring import keep_memory
 from scout_deploy.errors import DeploymentChangedError
 from scout_deploy.gguf.facts import read_gguf
 from scout_deploy.model_file import locate_model_file, require_embedded_engine
@@ -115,7 +117,10 @@ def _up_processes(output: Output, loaded: LoadedProfile, wish: Wish, *, may_repl
     spec = _plan(loaded, wish, runtime, secrets)
     view = StartView(output)
     with view.shown():
-        return bring_up(runtime, spec, view.emit, secret_files=secrets.files, may_replace=may_replace)
+        result = bring_up(runtime, spec, view.emit, secret_files=secrets.files, may_replace=may_replace)
+    if not result.was_running:
+        keep_memory(kept_memory(), runtime.observe(name), __version__, time.time())
+    return result
 
 
 def _draft_containers(wish: Wish) -> ContainerDeployment:

@@ -16,11 +16,12 @@ from scout_deploy.engines.catalogue import container_engine_for, planning_engine
 from scout_deploy.fit_check import FitCheck
 from scout_deploy.gpus.inventory import Inventory, read_local_inventory
 from scout_deploy.image_history import ImageHistory
+from scout_deploy.memory_history import memory_history
 from scout_deploy.model_lookup import ModelLookup
 from scout_deploy.proxy_secrets import make_secrets
 from scout_deploy.runtimes.container_runtime import ContainerRuntime
 from scout_deploy.runtimes.container_up import bring_up_containers
-from scout_deploy.runtimes.docker_address import address_of_environment
+from scout_deploy.runtimes.docker_address import address_of_environment, box_of
 from scout_deploy.runtimes.docker_engine import DockerEngine
 from scout_deploy.runtimes.gpu_probe import probe_gpus
 from scout_deploy.runtimes.images import Images
@@ -76,6 +77,8 @@ def preparation(runtime: ContainerRuntime, wish: Wish) -> ContainerPreparation:
             adapter=planning_engine_for(wish.profile.engine.kind),
             find=ModelLookup(cache=cache_directory(os.environ), hub=own_hub).find,
             insists=wish.insists,
+            box=box_of(runtime.engine.address),
+            starts=memory_history(runtime.directories).starts(),
         ),
     )
 

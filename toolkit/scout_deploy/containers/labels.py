@@ -21,6 +21,7 @@ HOST = "scout.host"
 PORT = "scout.port"
 STOP_TIMEOUT = "scout.stop_timeout_s"
 TEMPORARY = "scout.temporary"
+PLANNED = "scout.planned"
 
 WEIGHTS = "weights"
 """The role of the volume that has the weights of every deployment of a Docker host."""

@@ -1,6 +1,6 @@
 """What the adapter of an engine that runs in containers answers. Pure: nothing is started, pulled or read here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -77,6 +77,10 @@ class ContainerEngine(Protocol):
 
     def read_phase(self, line: str) -> StartPhase | None:
         """Return the phase that this log line announces, if it announces one."""
+        ...
+
+    def kv_tokens(self, lines: Iterable[str]) -> int | None:
+        """Return the tokens that the engine itself says its KV cache holds, from its log; None where it does not."""
         ...
 
     def signatures(self) -> Sequence[Signature]:

@@ -39,6 +39,7 @@ class EmbeddedMemory:
     Args:
         weights: The whole file's tensors: each is read while a model warms up.
         step: What long prompts need besides, once they come. An estimate.
+        correction: What earlier starts on the box took beyond all this.
     """
 
     process: int
@@ -46,11 +47,12 @@ class EmbeddedMemory:
     kv: int
     cells: int
     step: int
+    correction: int = 0
 
     @property
     def started(self) -> int:
         """After the start, before long prompts came."""
-        return self.process + self.weights + self.kv + self.cells
+        return self.process + self.weights + self.kv + self.cells + self.correction
 
     @property
     def most(self) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scout_deploy.fit.activation import Activations, activations
+from scout_deploy.fit.correction import NO_CORRECTION, Correction
 from scout_deploy.fit.engine_memory import EngineMemory
 from scout_deploy.fit.gpu_kind import PlanGpu
 from scout_deploy.fit.model import FitModel
@@ -36,6 +37,7 @@ class Ledger:
         kv: What the engine can allot to the KV cache; negative where something is missing.
         block_tokens: Tokens of a block.
         reserve: What the engine leaves alone by its own rule.
+        correction: What earlier starts on the box took beyond all this.
     """
 
     total: int
@@ -49,6 +51,7 @@ class Ledger:
     kv: int
     block_tokens: int
     reserve: int
+    correction: Correction = NO_CORRECTION
 
     @property
     def kv_tokens(self) -> int:
@@ -61,7 +64,9 @@ class Ledger:
         return self.activations.most_tokens(room)
 
 
-def ledger(model: FitModel, engine: EngineMemory, gpus: Sequence[PlanGpu]) -> Ledger:
+def ledger(
+    model: FitModel, engine: EngineMemory, gpus: Sequence[PlanGpu], correction: Correction = NO_CORRECTION
+) -> Ledger:
     """Return the ledger of the fullest GPU.
 
     Args:
@@ -87,7 +92,8 @@ def ledger(model: FitModel, engine: EngineMemory, gpus: Sequence[PlanGpu]) -> Le
         activations=needs,
         graphs=GRAPH_BYTES * len(engine.graphs),
         kv_token=int(model.shape.layers * 2 * kv_heads * engine.kv_head_dim * engine.kv_bytes),
-        kv=usable - fullest.held_bytes - context - weights.total - step,
+        kv=usable - fullest.held_bytes - context - correction.size - weights.total - step,
         block_tokens=engine.block_tokens,
         reserve=fullest.total_bytes - usable,
+        correction=correction,
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from scout_deploy.fit.correction import NO_CORRECTION, Correction
 from scout_deploy.fit.engine_memory import EngineMemory
 from scout_deploy.fit.gpu_kind import PlanGpu, describe
 from scout_deploy.fit.ledger import Ledger, ledger
@@ -52,7 +53,13 @@ class Verdict:
 
 
 def judge_fit(
-    model: FitModel, engine: EngineMemory, gpus: Sequence[PlanGpu], context: int | None, *, replicas: int = 1
+    model: FitModel,
+    engine: EngineMemory,
+    gpus: Sequence[PlanGpu],
+    context: int | None,
+    *,
+    replicas: int = 1,
+    correction: Correction = NO_CORRECTION,
 ) -> Verdict:
     """Judge one replica on its GPUs.
 
@@ -60,8 +67,9 @@ def judge_fit(
         gpus: That one replica is split over; at least one.
         context: Tokens of one sequence; None for what the engine would take by itself.
         replicas: How many there are on other GPUs like these, for the words alone.
+        correction: What earlier starts like this one took beyond the arithmetic.
     """
-    book = ledger(model, engine, gpus)
+    book = ledger(model, engine, gpus, correction)
     ceiling = _ceiling(model, engine)
     wanted = context if context is not None else max(1, min(book.kv_tokens, ceiling))
     reason, missing = _refusal(model, engine, book, wanted, gpus)
@@ -122,13 +130,14 @@ def _refusal(
         return problem, 0
     on = "" if len(gpus) == 1 else " on each GPU"
     free = book.total - book.held
-    loaded = book.weights.total + book.context
+    loaded = book.weights.total + max(0, book.context + book.correction.size)
     limit = int(book.total * engine.limit_share) - book.held
     others = _others(book)
     if loaded > limit:
         return (
             (
-                f"the weights alone need {gb(book.weights.total)}{on}, and CUDA and its libraries {gb(book.context)}; "
+                f"the weights alone need {gb(book.weights.total)}{on}, and CUDA and its libraries {gb(book.context)}"
+                f"{_learnt(book)}; "
                 f"there are {gb(book.total)}{on}{others}"
             ),
             loaded - limit,
@@ -166,6 +175,11 @@ def _refused_context(engine: EngineMemory, book: Ledger, wanted: int, on: str) -
             lacking,
         )
     return "", 0
+
+
+def _learnt(book: Ledger) -> str:
+    size = book.correction.size
+    return f", and {gb(size)} more as measured on this box" if size > 0 else ""
 
 
 def _others(book: Ledger) -> str:

@@ -165,6 +165,7 @@ def _start(
         _first_generation(start)
         start.keep(took_s)
         board.state(UpstreamState.RUNNING)
+        start.measure()
     except EngineDiedError as exc:
         error = start.explain(exc, preparation.profile)
         _give_up(runtime, sketch.name, board, error)

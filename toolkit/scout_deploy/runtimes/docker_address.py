@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from scout_deploy.machine import machine_name
+
 DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 
 
@@ -36,3 +38,8 @@ def address_of_environment(environment: Mapping[str, str]) -> DockerAddress | No
     if url := environment.get("DOCKER_HOST"):
         return DockerAddress(url=url, source="DOCKER_HOST")
     return None
+
+
+def box_of(address: DockerAddress) -> str:
+    """Name the machine that a daemon runs on, as measurements of it are kept."""
+    return machine_name() if address.is_local else address.url

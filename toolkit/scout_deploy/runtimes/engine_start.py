@@ -1,6 +1,7 @@
 """The engines of one plan: created, watched until they serve, proven, and kept; or explained and stopped."""
 
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -12,12 +13,14 @@ from scout_deploy.diagnosis.diagnose import diagnose
 from scout_deploy.diagnosis.diagnosis import EngineSettings
 from scout_deploy.diagnosis.signature import Signature
 from scout_deploy.engines.container_engine import ContainerEngine
-from scout_deploy.errors import DeployError, GpuUnavailableError, NameConflictError
+from scout_deploy.errors import DeployError, DockerUnavailableError, GpuUnavailableError, NameConflictError
+from scout_deploy.memory_history import memory_history
 from scout_deploy.progress import Tell
 from scout_deploy.runtimes.container_failure import UpCommand, failed, keep_evidence
 from scout_deploy.runtimes.container_runtime import ContainerRuntime
 from scout_deploy.runtimes.container_watch import ContainerWatch, EngineDiedError, last_lines
 from scout_deploy.runtimes.docker_errors import DaemonRefusedError, NameTakenError
+from scout_deploy.runtimes.engine_memory import measure
 from scout_deploy.runtimes.proxy_link import ProxyLink
 from scout_deploy.runtimes.route_board import RouteBoard
 from scout_deploy.start_history import StartHistory
@@ -130,6 +133,16 @@ class EngineStart:
                 )
                 raise EngineDiedError(spec.name, death)
         self._history.record(self._history_key, took_s)
+
+    def measure(self) -> None:
+        """Keep what the engines really took of their GPUs, for `status` and the next plan, where that can be told."""
+        wanted = {spec.name for spec in self.deployment.engines if labels.PLANNED in spec.labels}
+        if not wanted:
+            return
+        with contextlib.suppress(DaemonRefusedError, DockerUnavailableError):
+            own = [one for one in self.runtime.look(self.deployment.name).all_engines if one.name in wanted]
+            measured = measure(self.runtime.engine, self.adapter, own, time.time())
+            memory_history(self.runtime.directories).keep(measured)
 
     def explain(self, error: EngineDiedError, profile: str, *, replaces: bool = False) -> DeployError:
         """Keep the evidence of a death and return the error that a user sees.

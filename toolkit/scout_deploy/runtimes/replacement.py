@@ -215,6 +215,7 @@ def _exchange(exchange: _Exchange, preparation: Preparation, *, beside: bool) ->
         _gone_back(exchange, "interrupted: going back to the old engines")
         raise
     exchange.finish()
+    exchange.start.measure()
 
 
 def _gone_back(exchange: _Exchange, why: str) -> bool:

@@ -1,6 +1,6 @@
 """The adapter of Hugging Face Text Generation Inference. This folder is all that the toolkit knows of TGI."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from scout_deploy.containers.spec import HealthCheck
@@ -83,6 +83,10 @@ class TgiAdapter:
     def read_phase(self, line: str) -> StartPhase | None:
         """See `ContainerEngine.read_phase`."""
         return phases.read_phase(line)
+
+    def kv_tokens(self, lines: Iterable[str]) -> int | None:
+        """See `ContainerEngine.kv_tokens`."""
+        return phases.read_kv_tokens(lines)
 
     def signatures(self) -> Sequence[Signature]:
         """See `ContainerEngine.signatures`."""

@@ -7,6 +7,7 @@ to v3.3.7.
 
 import json
 import re
+from collections.abc import Iterable
 
 from scout_deploy.engines.adapter import StartPhase
 
@@ -19,6 +20,9 @@ _RANK = re.compile(r"\brank=(?P<rank>\d+)")
 # Rust's way to write a duration.
 _READY_AFTER = re.compile(r"Shard ready in (?P<number>[0-9.]+)(?P<unit>ns|µs|ms|s)")
 _DOWNLOADED = re.compile(r"Download: \[(?P<done>\d+)/(?P<all>\d+)\]")
+# server/text_generation_server/models/flash_causal_lm.py `warmup`; the router then says the least of all shards. A
+# model without a paged cache has no such line, and its budget is a setting and no measurement.
+_BLOCKS = re.compile(r"KV-cache blocks: (?P<blocks>\d+), size: (?P<size>\d+)")
 _BUDGET = re.compile(r"Setting max batch total tokens to (?P<tokens>\d+)")
 
 
@@ -32,6 +36,18 @@ def read_phase(line: str) -> StartPhase | None:
     if "Successfully downloaded weights" in text:
         return StartPhase(name=DOWNLOAD, detail="the weights are there", percent=100.0)
     return _read_shard(text, rank) or _read_router(text)
+
+
+def read_kv_tokens(lines: Iterable[str]) -> int | None:
+    """Return the tokens that the KV cache of the last start among these lines holds; None where none says it."""
+    allotted: int | None = None
+    for line in lines:
+        text, _ = _message(line)
+        if (match := _BLOCKS.search(text)) is not None:
+            allotted = int(match["blocks"]) * int(match["size"])
+        elif allotted is not None and (match := _BUDGET.search(text)) is not None:
+            allotted = min(allotted, int(match["tokens"]))
+    return allotted
 
 
 def _read_shard(text: str, rank: int | None) -> StartPhase | None:
