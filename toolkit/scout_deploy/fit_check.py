@@ -1,6 +1,6 @@
 """`up` plans first: what the arithmetic says cannot work is refused before anything is pulled or started."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from scout_deploy.engines.container_engine import PlannedEngine
@@ -56,13 +56,14 @@ class FitCheck:
             return
         corrections = set()
         for gpus in replicas:
-            plan = _on(planner, gpus, leaving)
+            plan = on_driver(planner, gpus, leaving)
             if plan is None:
                 tell("note", "whether the model fits is not known: the driver does not say how large its GPUs are")
                 return
             if plan.correction not in corrections:
                 corrections.add(plan.correction)
-                tell_correction(plan.correction, tell)
+                for note in correction_notes(plan.correction):
+                    tell("note", note)
             self.judge(plan, tell)
 
     def planned(
@@ -75,7 +76,7 @@ class FitCheck:
             planner = self.planner()
         except DeployError:
             return (None,) * len(replicas)
-        plans = (_on(planner, gpus, leaving) for gpus in replicas)
+        plans = (on_driver(planner, gpus, leaving) for gpus in replicas)
         return tuple(None if plan is None else plan.planned for plan in plans)
 
     def planner(self) -> Planner:
@@ -103,24 +104,29 @@ class FitCheck:
         if plan.works or self.insists:
             tell("note", plan.reason if plan.works else f"started although the plan says no: {plan.reason}")
             return
-        raise GpuUnavailableError(
-            f"the plan says that this cannot work: {plan.reason}",
-            next_step=f"scout-deploy plan --profile {self.profile_name} says what would do; "
-            "up --force starts it all the same",
-        )
+        raise GpuUnavailableError(f"the plan says that this cannot work: {plan.reason}", next_step=self.advice)
+
+    @property
+    def advice(self) -> str:
+        """What helps where the plan says no."""
+        return f"scout-deploy plan --profile {self.profile_name} says what would do; up --force starts it all the same"
 
 
-def tell_correction(correction: Correction, tell: Tell) -> None:
+def correction_notes(correction: Correction) -> Iterator[str]:
     """Say what a plan counts because of earlier starts, and which of them it left out."""
     if correction.starts and correction.size:
         more = "more" if correction.size > 0 else "less"
-        tell("note", f"the plan counts {gb(abs(correction.size))} {more} on each GPU, {correction.origin}")
+        yield f"the plan counts {gb(abs(correction.size))} {more} on each GPU, {correction.origin}"
     if correction.left_out is not None:
-        tell("note", correction.left_out)
+        yield correction.left_out
 
 
-def _on(planner: Planner, gpus: Sequence[Gpu], leaving: Collection[int]) -> FitPlan | None:
-    """Plan one replica; None where the driver does not say how large its GPUs are."""
+def on_driver(planner: Planner, gpus: Sequence[Gpu], leaving: Collection[int]) -> FitPlan | None:
+    """Plan one replica on GPUs that a driver reported; None where it does not say how large they are.
+
+    Args:
+        leaving: GPUs whose present user stops before the new engines start, so that what it holds does not count.
+    """
     free = [replace(gpu, memory_used_bytes=0) if gpu.index in leaving else gpu for gpu in gpus]
     known = of_driver(free)
     return None if known is None else planner.on(known)

@@ -53,24 +53,34 @@ def place(profile: Profile, facts: ModelFacts, box: Box, *, leaving: Collection[
         return GpuPlacement(placement=Placement(accelerator="intel-cpu"))
     if box.inventory.problem is not None and not box.inventory.gpus:
         raise GpuUnavailableError(box.inventory.problem, next_step=box.inventory.remedy or "scout-deploy doctor")
-    indexes = allocate(
-        profile.hardware, profile.replicas, box.inventory.gpus, box.taken, heads=_heads(facts), leaving=leaving
-    )
-    by_index = {gpu.index: gpu for gpu in box.inventory.gpus}
-    gpus = tuple(tuple(by_index[index] for index in one) for one in indexes)
+    gpus = choose(profile, facts, box.inventory, box.taken, leaving=leaving)
     accesses = [give_gpus(box.host, one, hook=_has_hook(box.host)) for one in gpus]
     remarks = dict.fromkeys(remark for access in accesses for remark in access.remarks)
     return GpuPlacement(
         placement=Placement(
             accelerator=_accelerator(gpus[0][0].vendor),
             gpus=tuple(access.devices for access in accesses),
-            indexes=indexes,
-            shards=len(indexes[0]),
+            indexes=tuple(tuple(gpu.index for gpu in one) for one in gpus),
+            shards=len(gpus[0]),
             may_raise_limits=not box.host.is_rootless,
         ),
         gpus=gpus,
         remarks=tuple(remarks),
     )
+
+
+def choose(
+    profile: Profile,
+    facts: ModelFacts,
+    inventory: Inventory,
+    taken: Mapping[int, str],
+    *,
+    leaving: Collection[int] = (),
+) -> tuple[tuple[Gpu, ...], ...]:
+    """Return the GPUs of every replica; see `allocate`, whose arguments and errors these are."""
+    indexes = allocate(profile.hardware, profile.replicas, inventory.gpus, taken, heads=_heads(facts), leaving=leaving)
+    by_index = {gpu.index: gpu for gpu in inventory.gpus}
+    return tuple(tuple(by_index[index] for index in one) for one in indexes)
 
 
 def has_room_beside(profile: Profile, facts: ModelFacts, box: Box) -> bool:

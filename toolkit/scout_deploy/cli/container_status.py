@@ -3,13 +3,14 @@
 import http.client
 import os
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich.table import Table
 
 from scout_deploy.cli.durations import duration
+from scout_deploy.cli.gpu_memory import GpuMemory, look_at_gpus
 from scout_deploy.cli.locking import lock_of, settings_drift
 from scout_deploy.cli.output import Output
 from scout_deploy.cli.shared_cache import show_trouble
@@ -42,6 +43,7 @@ class ContainerStatus:
     Args:
         proxy: What its proxy answers on /status; None where it does not.
         memory_bytes: Of each running container, by its name.
+        gpu_memory: Of each running engine that has GPUs, by its container's name.
         changed_by: The command that changes it now; None where none does.
         drift: How the profile, as it is now, differs from what runs, one line for each key.
     """
@@ -52,6 +54,7 @@ class ContainerStatus:
     changed_by: str | None
     drift: tuple[str, ...]
     failure: dict[str, Any] | None
+    gpu_memory: Mapping[str, GpuMemory] = field(default_factory=dict)
 
     @property
     def state(self) -> str:
@@ -97,7 +100,7 @@ class ContainerStatus:
         return next((dict(one) for one in upstreams if one.get("id") == container), {})
 
     def _container(self, one: ObservedContainer) -> dict[str, object]:
-        upstream = self.upstream(one.name)
+        upstream, gpu_memory = self.upstream(one.name), self.gpu_memory.get(one.name)
         return {
             "name": one.name,
             "role": one.labels.get(labels.ROLE),
@@ -113,6 +116,7 @@ class ContainerStatus:
             "restarts": one.restarts,
             "gpus": list(labels.read_gpus(one.labels)),
             "memory_bytes": self.memory_bytes.get(one.name),
+            "gpu_memory": None if gpu_memory is None else gpu_memory.document,
             "started_s": one.started_s,
             "exit_code": one.exit_code if one.has_ended else None,
             "oom_killed": one.oom_killed,
@@ -136,6 +140,7 @@ def look_at_containers(runtime: ContainerRuntime, name: str) -> ContainerStatus:
         changed_by=holder_of(runtime.directories.deployments, name),
         drift=(*_drift(runtime, seen), *_lock_drift(seen)),
         failure=failure,
+        gpu_memory=look_at_gpus(runtime, seen),
     )
 
 
@@ -165,6 +170,9 @@ def show_containers(output: Output, status: ContainerStatus) -> None:
         output.line(f"  {'' if number else 'drift':<9} {line}", style="yellow")
     if not output.as_json:
         output.console.print(_table(status))
+    lines = (line for name, memory in status.gpu_memory.items() for line in memory.lines(name))
+    for number, line in enumerate(lines):
+        output.line(f"  {'' if number else 'memory':<9} {line}")
 
 
 def _next_steps(status: ContainerStatus) -> Iterator[str]:

@@ -37,6 +37,11 @@ class EmbeddedPlan:
         return self.memory.most <= self.available
 
     @property
+    def head(self) -> str:
+        """The verdict, for a person."""
+        return "FITS" if self.works else "DOES NOT WORK"
+
+    @property
     def need(self) -> str:
         """What is needed and what is there, for a person."""
         return f"needs {_mib(self.memory.most)} of memory, and {_mib(self.available)} are available"
@@ -89,8 +94,7 @@ def show_embedded(output: Output, loaded: LoadedProfile, plan: EmbeddedPlan) -> 
     """Print it, the verdict first."""
     output.document({"profile": loaded.name, **plan.document})
     memory = plan.memory
-    head, style = ("FITS", "bold green") if plan.works else ("DOES NOT WORK", "bold red")
-    output.line(f"{head}: {loaded.name}: {plan.need}", style=style)
+    output.line(f"{plan.head}: {loaded.name}: {plan.need}", style="bold green" if plan.works else "bold red")
     if not plan.works:
         output.line("next: choose a smaller context (--context), fewer slots (--set engine.slots=1) or a smaller file")
     output.line()

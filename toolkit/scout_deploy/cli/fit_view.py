@@ -15,7 +15,7 @@ from scout_deploy.fit.verdict import Verdict, gb
 from scout_deploy.fit_plan import FitPlan, Planner
 
 _BAR = 40
-_HEADS = {"fits": "FITS", "tight": "TIGHT", "no": "DOES NOT WORK", "unknown": "UNKNOWN"}
+HEADS = {"fits": "FITS", "tight": "TIGHT", "no": "DOES NOT WORK", "unknown": "UNKNOWN"}
 _STYLES = {"fits": "bold green", "tight": "bold yellow", "no": "bold red", "unknown": "bold yellow"}
 _ORDER = ("fits", "tight", "unknown", "no")
 
@@ -48,7 +48,7 @@ def show_fit(output: Output, shown: Shown) -> None:
     output.document(_document(shown))
     plan = shown.plan
     first, *more = plan.reason.splitlines()
-    output.line(f"{_HEADS[plan.answer]}: {shown.name}: {first}", style=_STYLES[plan.answer])
+    output.line(f"{HEADS[plan.answer]}: {shown.name}: {first}", style=_STYLES[plan.answer])
     for line in more:
         output.line(f"  {line}")
     for line in _advice(shown):
@@ -160,7 +160,7 @@ def show_ranking(output: Output, rows: Sequence[Shown]) -> None:
         if verdict is not None:
             numbers = (f"{verdict.kv_tokens:,}", f"{verdict.context:,}", f"{verdict.sequences:,}")
         reason = "" if one.plan.answer == "fits" else one.plan.reason.splitlines()[-1]
-        head = Text(_HEADS[one.plan.answer].lower(), style=_STYLES[one.plan.answer])
+        head = Text(HEADS[one.plan.answer].lower(), style=_STYLES[one.plan.answer])
         table.add_row(one.name, head, describe(one.plan.gpus), gb(one.weights_bytes), *numbers, reason)
     output.console.print(table, soft_wrap=not output.console.is_terminal)
 
@@ -174,15 +174,22 @@ def _document(shown: Shown) -> dict[str, Any]:
     plan, model = shown.plan, shown.planner.model
     return {
         "profile": shown.name,
-        "verdict": plan.answer,
-        "reason": plan.reason,
-        "gpus": [{"name": gpu.name, "total_bytes": gpu.total_bytes, "held_bytes": gpu.held_bytes} for gpu in plan.gpus],
-        "gpus_from": shown.origin or None,
         "model": None if model is None else {"name": model.name, "bytes": model.stored_bytes, "source": model.source},
-        "fit": None if plan.verdict is None else _numbers(plan.verdict),
+        **fit_document(plan, shown.origin),
         "would_do": [{"gpus": describe(one.gpus), "count": len(one.gpus)} for one in shown.would_do],
         "nearest_profile": shown.nearest,
         "remarks": list(plan.remarks),
+    }
+
+
+def fit_document(plan: FitPlan, origin: str) -> dict[str, Any]:
+    """Return the verdict and its numbers, as JSON has them."""
+    return {
+        "verdict": plan.answer,
+        "reason": plan.reason,
+        "gpus": [{"name": gpu.name, "total_bytes": gpu.total_bytes, "held_bytes": gpu.held_bytes} for gpu in plan.gpus],
+        "gpus_from": origin or None,
+        "fit": None if plan.verdict is None else _numbers(plan.verdict),
         "correction": correction_document(plan.correction),
     }
 

@@ -1,6 +1,7 @@
 """What `up --dry-run` shows: every container or process, and what it is given."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from scout_deploy.api_keys.named_key import OPERATOR
@@ -14,14 +15,35 @@ from scout_proxy.route_table import CachePolicy, RouteTable
 _GIGABYTE = 1e9
 
 
-def show_plan(output: Output, plan: ContainerDeployment | DeploymentSpec, remarks: Sequence[str] = ()) -> None:
+@dataclass(frozen=True, kw_only=True)
+class ShownFit:
+    """Whether what is planned fits.
+
+    Args:
+        lines: For a person, the verdict first.
+        document: The same for machines; None where nothing is known.
+    """
+
+    lines: tuple[str, ...]
+    document: Mapping[str, Any] | None = None
+
+
+def show_plan(
+    output: Output,
+    plan: ContainerDeployment | DeploymentSpec,
+    remarks: Sequence[str] = (),
+    *,
+    fit: ShownFit | None = None,
+) -> None:
     """Print a plan for a person, or whole as JSON; of API keys their names.
 
     Args:
         remarks: Of a deployment of processes; one of containers has its own.
     """
-    output.document(_without_secrets(plan.model_dump(mode="json")))
-    for line in _container_lines(plan) if isinstance(plan, ContainerDeployment) else _process_lines(plan, remarks):
+    document = _without_secrets(plan.model_dump(mode="json"))
+    output.document({**document, "fit": None if fit is None else fit.document})
+    first, *lines = _container_lines(plan) if isinstance(plan, ContainerDeployment) else _process_lines(plan, remarks)
+    for line in (first, *(() if fit is None else fit.lines), *lines):
         output.line(line)
 
 

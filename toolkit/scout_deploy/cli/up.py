@@ -11,15 +11,15 @@ import typer
 from scout_deploy.bring_up import bring_up
 from scout_deploy.cli.context import DEFAULT_DEPLOYMENT, MAX_TIMEOUT_S, kept_memory, process_runtime
 from scout_deploy.cli.deployments import deployments
+from scout_deploy.cli.embedded_view import plan_embedded_memory
 from scout_deploy.cli.invocation import command_name
 from scout_deploy.cli.locking import pins_of
 from scout_deploy.cli.output import Output
-from scout_deploy.cli.plan_view import show_plan
+from scout_deploy.cli.plan_view import ShownFit, show_plan
 from scout_deploy.cli.start_view import StartView
 from scout_deploy.cli.termination import ended_like_ctrl_c
 from scout_deploy.cli.wish import read_wish
 from scout_deploy.container_draft import Wish
-from scout_deploy.containers.deployment import ContainerDeployment
 from scout_deploy.deployment import DeploymentSpec, Up
 from scout_deploy.embedded_measuring import keep_memory
 from scout_deploy.errors import DeploymentChangedError
@@ -82,12 +82,13 @@ def up(
     in_containers = loaded.profile.engine.kind != "embedded"
     if dry_run:
         secrets = make_secrets(loaded.profile, os.environ, KeptSecrets())
-        plan = (
-            _draft_containers(replace(wish, secrets=secrets))
-            if in_containers
-            else _plan(loaded, wish, process_runtime(), secrets)
-        )
-        show_plan(output, plan, proxy_remarks(loaded.profile))
+        if in_containers:
+            _dry_run_containers(output, replace(wish, secrets=secrets))
+        else:
+            plan = _plan(loaded, wish, process_runtime(), secrets)
+            memory = plan_embedded_memory(loaded, None, kept_memory().starts())
+            fit = ShownFit(lines=(f"{memory.head}: {memory.need}",), document=memory.document)
+            show_plan(output, plan, proxy_remarks(loaded.profile), fit=fit)
         return
     output.line(f"scout-deploy {__version__}: deployment '{name}' from profile '{loaded.name}'")
     with ended_like_ctrl_c():
@@ -123,10 +124,10 @@ def _up_processes(output: Output, loaded: LoadedProfile, wish: Wish, *, may_repl
     return result
 
 
-def _draft_containers(wish: Wish) -> ContainerDeployment:
-    from scout_deploy.cli.up_containers import draft_containers
+def _dry_run_containers(output: Output, wish: Wish) -> None:
+    from scout_deploy.cli.dry_run import dry_run_containers
 
-    return draft_containers(wish)
+    dry_run_containers(output, wish)
 
 
 def _up_containers(output: Output, wish: Wish, *, may_replace: bool) -> Up:

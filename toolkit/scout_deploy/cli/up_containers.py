@@ -13,6 +13,7 @@ from scout_deploy.container_preparation import ContainerPreparation
 from scout_deploy.containers.deployment import ContainerDeployment
 from scout_deploy.deployment import Up
 from scout_deploy.engines.catalogue import container_engine_for, planning_engine_for
+from scout_deploy.fit.measured_start import MeasuredStart
 from scout_deploy.fit_check import FitCheck
 from scout_deploy.gpus.inventory import Inventory, read_local_inventory
 from scout_deploy.image_history import ImageHistory
@@ -71,15 +72,31 @@ def preparation(runtime: ContainerRuntime, wish: Wish) -> ContainerPreparation:
         images=Images(runtime.engine, ImageHistory(runtime.directories.state / "history" / "images.json")),
         model=weights_source(wish, lambda: runtime.engine, is_local=runtime.engine.address.is_local, ask_hub=True),
         read_gpus=partial(_inventory, runtime, wish.name),
-        fit=FitCheck(
-            profile=wish.pins.on(wish.profile),
-            profile_name=wish.profile_name,
-            adapter=planning_engine_for(wish.profile.engine.kind),
-            find=ModelLookup(cache=cache_directory(os.environ), hub=own_hub).find,
-            insists=wish.insists,
+        fit=fit_check(
+            wish,
             box=box_of(runtime.engine.address),
             starts=memory_history(runtime.directories).starts(),
+            ask_hub=True,
         ),
+    )
+
+
+def fit_check(wish: Wish, *, box: str, starts: tuple[MeasuredStart, ...], ask_hub: bool) -> FitCheck:
+    """Return what plans this wish beforehand.
+
+    Args:
+        box: The machine whose GPUs are meant.
+        starts: What earlier starts really took.
+        ask_hub: Whether the hub may be asked for what is not known of the model here.
+    """
+    return FitCheck(
+        profile=wish.pins.on(wish.profile),
+        profile_name=wish.profile_name,
+        adapter=planning_engine_for(wish.profile.engine.kind),
+        find=ModelLookup(cache=cache_directory(os.environ), hub=own_hub, ask_hub=ask_hub).find,
+        insists=wish.insists,
+        box=box,
+        starts=starts,
     )
 
 
