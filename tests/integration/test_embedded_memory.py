@@ -1,7 +1,9 @@
 """What the embedded engine takes of memory, measured beside what was predicted."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,3 +46,38 @@ def test_status_shows_predicted_beside_measured(cli: CommandLine) -> None:
 
     assert memory["engine_resident_bytes"] == pytest.approx(memory["engine_predicted_bytes"], rel=TOLERANCE)
     assert "MiB resident, 99 MiB predicted" in shown
+
+
+def test_a_start_is_kept_and_corrects_the_next_plan_on_this_machine(cli: CommandLine) -> None:
+    before = plan(cli)
+    cli.up()
+    taken = cli.status()["memory"]["engine_resident_bytes"]
+
+    after, uncorrected = plan(cli), plan(cli, "--uncorrected")
+    shown = cli.run("plan", "--profile", "embedded").stdout
+
+    assert (before["correction"], uncorrected["correction"]) == (None, None)
+    assert after["correction"]["starts"] == 1
+    # It goes on allocating a little as it serves.
+    assert after["started_bytes"] == pytest.approx(taken, rel=0.02)
+    assert "learnt here" in shown
+    assert "1 start of these settings" in shown
+
+
+def test_a_second_start_is_predicted_as_corrected(cli: CommandLine) -> None:
+    cli.up()
+    first = cli.status()["memory"]
+    cli.run("down")
+    planned = plan(cli)
+    cli.up()
+
+    second = cli.status()["memory"]
+
+    assert first["engine_correction_bytes"] == 0
+    assert second["engine_predicted_bytes"] == planned["started_bytes"]
+    assert second["engine_correction_bytes"] == planned["correction_bytes"]
+
+
+def plan(cli: CommandLine, *arguments: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(cli.run("plan", "--profile", "embedded", "--json", *arguments).stdout)
+    return document

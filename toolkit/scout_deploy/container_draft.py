@@ -1,10 +1,13 @@
 """A user's wish as a plan: as far as it is known beforehand, and whole once images, weights and GPUs are there."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from scout_deploy.containers import labels
 from scout_deploy.containers.deployment import ContainerDeployment
 from scout_deploy.containers.plan import Placement, Target, plan_containers
 from scout_deploy.engines.container_engine import ContainerEngine
+from scout_deploy.fit.measured_start import Planned
 from scout_deploy.gpu_placement import imagine
 from scout_deploy.profile.profile import Profile
 from scout_deploy.profile.proxy import Proxy
@@ -101,3 +104,19 @@ def planned(
         template=model.template,
         placement=placement,
     )
+
+
+def with_predictions(plan: ContainerDeployment, planned_starts: Sequence[Planned | None]) -> ContainerDeployment:
+    """Label each engine with what was planned of its memory, which is true of this start alone.
+
+    Args:
+        planned_starts: One for each replica; None where nothing is known.
+    """
+    engines = list(plan.engines)
+    for number, one in enumerate(planned_starts):
+        if one is not None:
+            setting = one.setting.model_copy(update={"commit": plan.weights.commit})
+            text = one.model_copy(update={"setting": setting}).model_dump_json()
+            own = engines[number].labels | {labels.PLANNED: text}
+            engines[number] = engines[number].model_copy(update={"labels": own})
+    return plan.model_copy(update={"engines": tuple(engines)})

@@ -1,10 +1,10 @@
 """Makes a profile ready to run in containers: its images, its weights, its GPUs, and the plan of them all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from scout_deploy.container_draft import Wish, draft, planned
+from scout_deploy.container_draft import Wish, draft, planned, with_predictions
 from scout_deploy.containers import labels
 from scout_deploy.containers.deployment import ContainerDeployment
 from scout_deploy.containers.observation import ContainerObservation
@@ -14,7 +14,6 @@ from scout_deploy.diagnosis.diagnosis import EngineSettings
 from scout_deploy.diagnosis.from_settings import engine_settings
 from scout_deploy.engines.container_engine import ContainerEngine
 from scout_deploy.errors import LockDifferenceError
-from scout_deploy.fit.measured_start import Planned
 from scout_deploy.fit_check import FitCheck
 from scout_deploy.gpu_placement import Box, GpuPlacement, has_room_beside, place
 from scout_deploy.gpus.access import verify_inside
@@ -152,7 +151,7 @@ class ContainerPreparation:
             generation=sketch.generation,
         )
         self._placed[plan.engines[0].name] = placed
-        return self._with_predictions(plan, self.fit.planned(placed.gpus, leaving=leaving))
+        return with_predictions(plan, self.fit.planned(placed.gpus, leaving=leaving))
 
     def start(self, deployment: ContainerDeployment, board: RouteBoard, tell: Tell) -> EngineStart:
         """See `Preparation.start`."""
@@ -167,19 +166,6 @@ class ContainerPreparation:
             settings=self._settings_of(deployment.engines[0]),
             check=lambda spec: self._check_gpus(deployment, spec),
         )
-
-    def _with_predictions(
-        self, plan: ContainerDeployment, planned_starts: Sequence[Planned | None]
-    ) -> ContainerDeployment:
-        """Label each engine with what was planned of its memory: with it, because it is true of this start alone."""
-        engines = list(plan.engines)
-        for number, one in enumerate(planned_starts):
-            if one is not None:
-                setting = one.setting.model_copy(update={"commit": plan.weights.commit})
-                text = one.model_copy(update={"setting": setting}).model_dump_json()
-                own = engines[number].labels | {labels.PLANNED: text}
-                engines[number] = engines[number].model_copy(update={"labels": own})
-        return plan.model_copy(update={"engines": tuple(engines)})
 
     def _provide_proxy(self, tell: Tell) -> str:
         own = self.wish.profile.proxy

@@ -4,14 +4,18 @@ from pathlib import Path
 import pytest
 
 from scout_deploy.engines.adapter import StartPhase
-from scout_deploy.engines.tgi.phases import read_phase
+from scout_deploy.engines.tgi.phases import read_kv_tokens, read_phase
 
 LOGS = Path(__file__).parents[2] / "data/tgi/logs"
 
 
-def phases_of(name: str) -> list[tuple[str, str | None]]:
+def lines_of(name: str) -> list[str]:
     _source, _version, _empty, *lines = (LOGS / name).read_text(encoding="utf-8").splitlines()
-    return [(phase.name, phase.detail) for line in lines if (phase := read_phase(line)) is not None]
+    return lines
+
+
+def phases_of(name: str) -> list[tuple[str, str | None]]:
+    return [(phase.name, phase.detail) for line in lines_of(name) if (phase := read_phase(line)) is not None]
 
 
 def test_a_start_that_somebody_posted_is_followed_to_its_loaded_shard() -> None:
@@ -93,3 +97,31 @@ def test_downloaded_files_are_a_percentage() -> None:
 
 def test_a_connection_elsewhere_is_not_ready() -> None:
     assert read_phase("2025-04-16T17:58:47.0Z  INFO hyper: Connected to 10.0.0.1") is None
+
+
+def test_the_kv_cache_of_a_posted_start() -> None:
+    assert read_kv_tokens(lines_of("3181-warm-up.txt")) == 1_069_251
+
+
+@pytest.mark.parametrize("name", ["3181-first-start.txt", "2819-dies-at-warm-up.txt", "2534-connected.txt"])
+def test_where_the_engine_says_nothing_of_its_kv_cache_nothing_is_known(name: str) -> None:
+    assert read_kv_tokens(lines_of(name)) is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "tokens"),
+    [
+        (("KV-cache blocks: 3981, size: 16",), 63_696),
+        # The shard with the least room decides.
+        (("KV-cache blocks: 3981, size: 16", "Setting max batch total tokens to 63000"), 63_000),
+        # Without a paged cache the budget is a setting.
+        (("Setting max batch total tokens to 16000",), None),
+        # Of two starts in one log the last counts.
+        (("KV-cache blocks: 9, size: 1", "Setting max batch total tokens to 9", "KV-cache blocks: 11, size: 1"), 11),
+    ],
+)
+def test_the_kv_cache_is_counted_in_blocks(lines: tuple[str, ...], tokens: int | None) -> None:
+    plain = [f"2025-04-16T17:56:59.574858Z  INFO text_generation_launcher: {line}" for line in lines]
+    as_json = [json.dumps({"level": "INFO", "fields": {"message": line}}) for line in lines]
+
+    assert read_kv_tokens(plain) == read_kv_tokens(as_json) == tokens

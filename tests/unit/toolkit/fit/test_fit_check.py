@@ -2,10 +2,12 @@
 
 import pytest
 
+from fakes.measured_starts import GB, SETTING, measured_start
 from fakes.recorded_models import SCOUT, recorded
 from fakes.tgi_requests import shipped_profile
 from scout_deploy.engines.catalogue import planning_engine_for
 from scout_deploy.errors import GpuUnavailableError, WeightsError
+from scout_deploy.fit.measured_start import MeasuredStart
 from scout_deploy.fit.model import FitModel
 from scout_deploy.fit_check import FitCheck
 from scout_deploy.gpus.gpu import Gpu
@@ -36,13 +38,15 @@ def h100(index: int, *, used_mib: int = 0, total_mib: int | None = 81_559) -> Gp
     )
 
 
-def check(*, insists: bool = False, **overrides: str) -> FitCheck:
+def check(*, insists: bool = False, starts: tuple[MeasuredStart, ...] = (), **overrides: str) -> FitCheck:
     return FitCheck(
         profile=shipped_profile("h100-bf16", **overrides),
         profile_name="h100-bf16",
         adapter=planning_engine_for("tgi"),
         find=lambda _: recorded(SCOUT),
         insists=insists,
+        box=SETTING.box,
+        starts=starts,
     )
 
 
@@ -65,6 +69,42 @@ def test_what_does_not_fit_is_refused_unless_the_user_insists() -> None:
     assert "scout-deploy plan --profile h100-bf16" in (caught.value.next_step or "")
     assert "--force" in (caught.value.next_step or "")
     assert [line.partition(":")[0] for line in told.notes] == ["started although the plan says no"]
+
+
+def test_what_was_measured_on_this_box_is_told_once_for_all_replicas_and_decides() -> None:
+    told = Told()
+    free = [h100(index) for index in range(4)]
+    crowded = [h100(index, used_mib=12_000) for index in range(4, 8)]
+    starts = (measured_start(4 * GB),)
+
+    check(starts=starts).check([free, free], told.tell)
+    check().check([crowded], Told().tell)
+    with pytest.raises(GpuUnavailableError, match="cannot work: a context of 8,192 tokens needs"):
+        check(starts=starts).check([crowded], Told().tell)
+
+    assert told.notes == [
+        "the plan counts 4.0 GB more on each GPU, measured on this box on 2026-11-20, 1 start of these settings"
+    ]
+
+
+def test_a_start_that_was_left_out_is_told() -> None:
+    told = Told()
+
+    check(starts=(measured_start(13 * GB),)).check([[h100(index) for index in range(4)]], told.tell)
+
+    assert [note.partition(":")[0] for note in told.notes] == ["1 start measured on this box left out"]
+
+
+def test_what_is_planned_of_each_replica_can_be_held_against_it_later() -> None:
+    here, unknown = [h100(index) for index in range(4)], [h100(index, total_mib=None) for index in range(4, 8)]
+
+    first, second = check().planned([here, unknown])
+
+    assert first is not None
+    assert first.setting == SETTING
+    assert first.prediction.held == 0
+    assert second is None
+    assert check().planned([()]) == (None,)
 
 
 def test_a_context_that_the_engine_computes_wrongly_is_refused() -> None:
@@ -98,6 +138,7 @@ def test_where_nothing_is_known_a_plan_warns_and_stands_not_in_the_way() -> None
         find=unreachable,
     )
     no_facts.check([[h100(0)]], told.tell)
+    assert no_facts.planned([[h100(0)]]) == (None,)
     check().check([[h100(0, total_mib=None)]], told.tell)
 
     assert told.notes == [

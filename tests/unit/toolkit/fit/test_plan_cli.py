@@ -1,23 +1,32 @@
 """`scout-deploy plan`, as a user runs it."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from fakes.driver_tools import write_nvidia_smi
+from fakes.measured_starts import GB, KV_TOKEN, NOON_S, SETTING, measured_start
 from scout_deploy.cli.app import create_app
+from scout_deploy.cli.context import kept_memory
 from scout_deploy.cli.embedded_view import EmbeddedPlan
-from scout_deploy.embedded_plan import memory_of_file
+from scout_deploy.embedded_plan import measured_start as measured_engine
+from scout_deploy.embedded_plan import memory_of_command, memory_of_file, start_of_command
 from scout_deploy.errors import GpuUnavailableError, ProfileError
+from scout_deploy.fit.measured_start import MeasuredStart
 from scout_deploy.gpus.gpu import Gpu
 from scout_deploy.gpus.inventory import Inventory
+from scout_deploy.machine import machine_name
 from scout_deploy.model_file import demonstration_model
 from scout_deploy.plan_gpus import gpus_here
 from scout_deploy.plan_machine import PlanMachine
+from scout_deploy.processes import ProcessIdentity
 from scout_deploy.profile.engine import Hardware
+from scout_proxy.version import __version__
 
-GIB = 2**30
+GIB, MIB = 2**30, 2**20
 
 
 @pytest.fixture(autouse=True)
@@ -117,6 +126,78 @@ def test_what_needs_more_than_the_machines_memory_does_not_work() -> None:
 
     assert not EmbeddedPlan(context=4096, slots=8, memory=memory, available=memory.most - 1).works
     assert EmbeddedPlan(context=4096, slots=8, memory=memory, available=memory.most).works
+
+
+def keep(*starts: MeasuredStart) -> None:
+    kept_memory().keep(starts)
+
+
+def test_what_earlier_starts_on_this_box_took_is_a_row_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = write_nvidia_smi(tmp_path / "bin", [4] * 4)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    here = SETTING.model_copy(update={"box": machine_name()})
+    plain = json.loads(plan("--profile", "h100-bf16", "--json").stdout)
+    keep(
+        measured_start(20_000 * KV_TOKEN, setting=here),
+        measured_start(20_000 * KV_TOKEN, setting=here, instance="another"),
+        measured_start(13 * GB, setting=here, instance="odd"),
+    )
+
+    corrected = json.loads(plan("--profile", "h100-bf16", "--json").stdout)
+    uncorrected = json.loads(plan("--profile", "h100-bf16", "--uncorrected", "--json").stdout)
+    elsewhere = json.loads(plan("--profile", "h100-bf16", "--gpus", "4xH100-80GB", "--json").stdout)
+    shown = plan("--profile", "h100-bf16").stdout
+
+    assert uncorrected == plain
+    assert elsewhere["correction"] is None
+    assert corrected["fit"]["kv_tokens"] == plain["fit"]["kv_tokens"] - 20_000
+    assert corrected["fit"]["each_gpu"]["correction_bytes"] == 20_000 * KV_TOKEN
+    assert corrected["correction"] == {
+        "bytes": 20_000 * KV_TOKEN,
+        "starts": 2,
+        "of": "these settings",
+        "newest": "2026-11-20",
+        "left_out": 1,
+    }
+    assert "learnt here          1.0" in shown
+    assert "measured on this box on 2026-11-20, 2 starts of these settings" in shown
+    assert "note: 1 start measured on this box left out" in shown
+
+
+def test_the_shipped_profiles_are_ranked_by_what_was_measured_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = write_nvidia_smi(tmp_path / "bin", [4] * 4)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    keep(measured_start(20_000 * KV_TOKEN, setting=SETTING.model_copy(update={"box": machine_name()})))
+
+    plans = json.loads(plan("--all", "--json").stdout)["plans"]
+
+    corrections = {one["correction"]["of"] if one["correction"] else None for one in plans if one["fit"]}
+    # Those that would be split over another number of GPUs learn nothing.
+    assert corrections == {"these settings", "other models", None}
+
+
+def test_the_embedded_engine_is_corrected_by_its_own_starts() -> None:
+    argv = ("--model", str(demonstration_model()), "--context", "4096", "--slots", "8")
+    start, memory = start_of_command(argv), memory_of_command(argv)
+    assert start is not None
+    assert memory is not None
+    setting = start.setting(machine_name(), __version__)
+    process = ProcessIdentity(pid=1, created_s=1.0, birth="once")
+    plain = json.loads(plan("--profile", "embedded", "--json").stdout)
+    keep(measured_engine(setting, memory, process, memory.started + 9 * MIB, NOON_S))
+
+    corrected = json.loads(plan("--profile", "embedded", "--json").stdout)
+    shown = plan("--profile", "embedded").stdout
+    uncorrected = json.loads(plan("--profile", "embedded", "--uncorrected", "--json").stdout)
+
+    assert (plain["correction"], uncorrected["correction"]) == (None, None)
+    assert corrected["correction_bytes"] == 9 * MIB
+    assert corrected["started_bytes"] == plain["started_bytes"] + 9 * MIB
+    assert "learnt here              9 MiB  measured on this box on 2026-11-20, 1 start of these settings" in shown
 
 
 def gpu(index: int, name: str, total_gib: int, used_gib: int = 0) -> Gpu:
