@@ -97,7 +97,9 @@ def test_a_dry_run_names_keys_and_shows_nothing_of_them(folder: Folder, tmp_path
         assert not [secret for secret in SECRETS if secret in shown]
     assert "digest" not in document
     assert "salt" not in document
-    assert run("up", "--dry-run", "--profile", profile, "--json") == document
+    again = run("up", "--dry-run", "--profile", profile, "--json")
+    # How much memory is free now is the only thing that may change.
+    assert json.loads(again) | {"fit": None} == json.loads(document) | {"fit": None}
 
 
 def test_a_dry_run_finds_what_is_wrong_with_the_keys(folder: Folder, tmp_path: Path) -> None:
