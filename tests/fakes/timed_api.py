@@ -76,6 +76,8 @@ class Server:
     async def _answer(
         self, writer: asyncio.StreamWriter, path: str, headers: dict[str, str], body: bytes, began_s: float
     ) -> None:
+        if not body:
+            return _whole(writer, 404, {"detail": "Not Found"})
         self._asked += 1
         if self._asked == self._options.die_at:
             os._exit(1)

@@ -9,7 +9,7 @@ from scout_loadtest.labels import load_label
 from scout_loadtest.report.curve import curve
 from scout_loadtest.report.histogram import histogram
 from scout_loadtest.report.markup import Markup, element, joined
-from scout_loadtest.report.outage import absences
+from scout_loadtest.report.outage import absences, believed
 from scout_loadtest.report.plot import legend
 from scout_loadtest.report.quantity import QUANTITIES, Quantity
 from scout_loadtest.report.search import search_plot
@@ -201,7 +201,7 @@ def _timeline_section(run: BenchRun) -> Markup:
     return _section(
         "The run over time",
         "Minutes and seconds since the run began, the warm-ups included. The band on top names the loads.",
-        legend(*gaps) if any(absences(run.timeline)) else Markup(""),
+        legend(*gaps) if any(absences(believed(run))) else Markup(""),
         _both(timeline(run, width=_WIDE), timeline(run, width=_NARROW)),
     )
 
@@ -211,6 +211,6 @@ def _terms() -> Markup:
         ("TTFT", "time to first token, from when the request was due: a late client hides nothing"),
         ("TPOT", "time per output token after the first"),
         ("goodput", "share of all requests that succeeded within the service level"),
-        ("p99", "the smallest value that 99 % of all do not exceed"),
+        ("p99", "the smallest value that 99 % of all do not exceed; of fewer than 100 it is the largest"),
     )
     return element("footer", *(element("p", element("b", name), f" {meaning}.") for name, meaning in terms))

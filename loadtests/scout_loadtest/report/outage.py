@@ -1,8 +1,11 @@
 """When the server was away, and what was lost by it."""
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from math import inf
 
 from scout_loadtest.bench_run import BenchRun, Sample
 from scout_loadtest.record import ErrorKind, Record
@@ -45,8 +48,32 @@ class Outage:
 
 def outages(run: BenchRun) -> list[Outage]:
     """Return the absences that the samples saw; where nobody looked, those that failed requests tell of."""
-    spans = _seen(run.timeline) if run.timeline else _told(run)
+    looks = believed(run)
+    spans = _seen(looks) if looks else _told(run)
     return [_with_losses(run, *span) for span in spans]
+
+
+def believed(run: BenchRun) -> tuple[Sample, ...]:
+    """Return the samples without those that our own requests prove wrong.
+
+    Who has a request in flight that is answered in the end is there. An API that answers requests and never says how it
+    is has no samples at all.
+    """
+    began = sorted(
+        (step.starts_s + record.sent_s, step.starts_s + record.ended_s)
+        for step in run.steps
+        for record in step.result.records
+        if record.error is None
+    )
+    if began and not any(sample.is_answering for sample in run.timeline):
+        return ()
+    last_ends = list(accumulate((ended_s for _, ended_s in began), max))
+
+    def is_proved_there(at_s: float) -> bool:
+        before = bisect_right(began, (at_s, inf))
+        return before > 0 and last_ends[before - 1] >= at_s
+
+    return tuple(sample for sample in run.timeline if sample.is_answering or not is_proved_there(sample.at_s))
 
 
 def absences(timeline: Sequence[Sample]) -> Iterator[tuple[float, float, str]]:

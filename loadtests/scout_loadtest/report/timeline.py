@@ -9,7 +9,7 @@ from scout_loadtest.report.axis import Axis, linear_axis, time_axis
 from scout_loadtest.report.curve import latency_axis
 from scout_loadtest.report.markup import Markup, element, joined
 from scout_loadtest.report.moments import Moments, moments, tokens_per_s
-from scout_loadtest.report.outage import absences
+from scout_loadtest.report.outage import absences, believed
 from scout_loadtest.report.plot import (
     LETTER_PX,
     Frame,
@@ -48,7 +48,7 @@ def timeline(run: BenchRun, *, width: float) -> Markup:
     x = time_axis(until_s, left, right, most=max(3, int(width / 75)))
     top = _BAND + _AWAY
     height = top + len(panels) * (_TITLE + _PANEL + _BETWEEN) + 24
-    parts = [_steps(run, x), _away(run.timeline, x, top=_BAND, bottom=height - 24 - _BETWEEN)]
+    parts = [_steps(run, x), _away(believed(run), x, top=_BAND, bottom=height - 24 - _BETWEEN)]
     for at, panel in enumerate(panels):
         upper = top + at * (_TITLE + _PANEL + _BETWEEN) + _TITLE
         frame = Frame(left=left, right=right, top=upper, bottom=upper + _PANEL)

@@ -59,6 +59,12 @@ def saturated() -> BenchRun:
     return run.model_copy(update={"steps": (step.model_copy(update={"result": result}),)})
 
 
+def away_at(second: int) -> BenchRun:
+    run = searched()
+    away = run.timeline[second].model_copy(update={"is_answering": False})
+    return run.model_copy(update={"timeline": (*run.timeline[:second], away, *run.timeline[second + 1 :])})
+
+
 def evil() -> BenchRun:
     server = PlayedServer(mishap=lambda random: (ErrorKind.SERVER, EVIL) if random.random() < 0.3 else None)
     run = played_run([("curve", load(users=2, duration_s=5))], server)
@@ -104,12 +110,25 @@ def test_failures_here_and_there_are_no_absence() -> None:
 
 
 def test_an_absence_that_cost_nothing_is_told_and_decides_nothing() -> None:
-    run = searched()
-    away = run.timeline[20].model_copy(update={"is_answering": False})
-    verdict = verdict_of(run.model_copy(update={"timeline": (*run.timeline[:20], away, *run.timeline[21:])}))
+    between_steps, in_one = away_at(15), away_at(20)
 
-    assert verdict.tone is Tone.GOOD
-    assert verdict.warnings == ("The proxy did not answer from 0:20 to 0:21; no request was lost by it.",)
+    assert verdict_of(between_steps).tone is verdict_of(in_one).tone is Tone.GOOD
+    assert verdict_of(between_steps).warnings == (
+        "The proxy did not answer from 0:15 to 0:16; no request was lost by it.",
+    )
+    # Who answers what was in flight then was there.
+    assert verdict_of(in_one).warnings == ()
+    assert "no proxy" not in report_html(in_one)
+
+
+def test_an_api_that_never_says_how_it_is_and_answers_was_there() -> None:
+    server = PlayedServer(mishap=lambda random: (ErrorKind.SERVER, "no") if random.random() < 0.05 else None)
+    run = played_run([("curve", load(users=4, duration_s=10))], server)
+    mute = tuple(Sample(at_s=sample.at_s, is_answering=False) for sample in run.timeline)
+
+    assert re.match(
+        r"It carried up to .*, \d+ requests? failed\.", verdict_of(run.model_copy(update={"timeline": mute})).sentence
+    )
 
 
 def test_an_engine_that_never_came_back() -> None:
