@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from scout_loadtest.bench_run import BenchRun, Step
-from scout_loadtest.figures import Figures, Targets
+from scout_loadtest.figures import Figures, Spread, Targets
 from scout_loadtest.labels import load_label
 from scout_loadtest.report.outage import Outage, outages
 from scout_loadtest.report.telling import telling_step
 from scout_loadtest.report.units import clock, counted, milliseconds, per_second
 
 _MOST_NAMED = 4
+_FEWEST_OF_P99 = 100
 
 
 class Tone(StrEnum):
@@ -130,11 +131,15 @@ def _capacity(step: Step) -> str:
         if figures.output_tokens_per_s
         else per_second(figures.answered_per_s, "requests")
     )
-    latency = f", TTFT p99 {milliseconds(figures.ttft_ms.p99)}" if figures.ttft_ms else ""
-    if not latency and figures.e2e_ms:
-        latency = f", end to end p99 {milliseconds(figures.e2e_ms.p99)}"
+    named = ("TTFT", figures.ttft_ms) if figures.ttft_ms else ("end to end", figures.e2e_ms)
+    latency = f", {named[0]} {_p99_text(named[1])}" if named[1] else ""
     failed = f", {counted(failed_of(figures), 'request')} failed" if failed_of(figures) else ""
     return f"It carried up to {carried}, with {load_label(step.result.load)}{latency}{failed}."
+
+
+def _p99_text(spread: Spread) -> str:
+    """Return a p99 as what it is: of fewer than a hundred values it is the largest."""
+    return f"{'p99' if spread.count >= _FEWEST_OF_P99 else 'at most'} {milliseconds(spread.p99)}"
 
 
 def failed_of(figures: Figures) -> int:

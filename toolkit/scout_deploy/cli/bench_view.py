@@ -1,5 +1,8 @@
 """What `bench` shows: an event for each load as it ends, and the whole at the end."""
 
+import re
+from collections.abc import Sequence
+
 from rich.table import Table
 
 from scout_deploy.bench.benchmark import Measured
@@ -13,6 +16,8 @@ from scout_loadtest.report.text import aligned, summary
 from scout_loadtest.report.verdict import Tone
 
 _STYLES = {Tone.GOOD: "bold green", Tone.BAD: "bold red", Tone.PLAIN: "bold"}
+# What of a heading stands on its second line.
+_UNIT = re.compile(r"(?: (?=p\d\d ms$)|(?=/s$))(.*)$")
 _MARKS = {"held": "green", "missed": "red"}
 
 
@@ -69,21 +74,47 @@ def show_summary(output: Output, run: BenchRun, measured: Measured) -> None:
     columns = (*found.columns, "")
     output.line()
     if output.is_live:
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-        for number, name in enumerate(columns):
-            table.add_column(name, justify="left" if number in {0, len(columns) - 1} else "right")
-        for row in marked:
-            table.add_row(*row, style=_MARKS.get(row[-1]))
-        output.console.print(table, soft_wrap=False)
+        output.console.print(_table(columns, marked, output.console.width), soft_wrap=False)
     else:
         for line in aligned(columns, marked):
             output.line(line)
     output.line()
-    output.line(found.verdict, style=_STYLES[found.tone])
+    _say(output, found.verdict, _STYLES[found.tone])
     if measured.limited_by_client:
-        output.line("The service may carry more: this client could not offer it, or not see enough of it.")
+        _say(output, "The service may carry more: this client could not offer it, or not see enough of it.")
     for warning in found.warnings:
-        output.line(warning, style="yellow")
+        _say(output, warning, "yellow")
+
+
+def _say(output: Output, text: str, style: str | None = None) -> None:
+    """Print a sentence, which a terminal may break between its words."""
+    if output.is_live:
+        output.console.print(text, style=style, soft_wrap=False)
+    else:
+        output.line(text, style=style)
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Table:
+    """Return what a terminal shows of the steps; a narrow one does without the medians, which the report has."""
+    heads = [_UNIT.sub(r"\n\1", name) for name in columns]
+    shown, gap = _fitting(heads, rows, width)
+    table = Table(box=None, padding=(0, gap, 0, 0), header_style="dim", pad_edge=False)
+    for at in shown:
+        table.add_column(heads[at], justify="left" if at in {0, len(heads) - 1} else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(row[at] for at in shown), style=_MARKS.get(row[-1]))
+    return table
+
+
+def _fitting(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> tuple[list[int], int]:
+    """Return the columns that fit, and the gap between them."""
+    every = list(range(len(heads)))
+    cells = [[line for head in (heads[at], *(row[at] for row in rows)) for line in head.split("\n")] for at in every]
+    needed = [max(map(len, column)) for column in cells]
+    for gap in (2, 1):
+        if sum(needed) + gap * (len(every) - 1) <= width:
+            return every, gap
+    return [at for at in every if "p50" not in heads[at]], 1
 
 
 def show_files(output: Output, run: BenchRun, written: WrittenRun) -> None:

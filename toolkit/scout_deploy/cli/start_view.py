@@ -18,6 +18,8 @@ _REFRESH_PER_SECOND = 12
 _LINE_EVERY_S = 10.0
 _EVENT_EVERY_S = 1.0
 _MINUTE_S = 60
+# A terminal writes `^C` behind the row that is redrawn; in a full one that would begin a new line, and leave the row.
+_ECHO_OF_CTRL_C = 2
 
 
 class StartView:
@@ -107,6 +109,7 @@ class StartView:
         took_s = self._clock() - self._began_s - self._started_s.get(progress.part, 0.0)
         # The last column takes what is left of the width, so that long details never push out the others.
         row = Table.grid(padding=(0, 1), expand=True)
+        row.width = max(1, self._output.console.width - _ECHO_OF_CTRL_C)
         row.add_column(width=2, justify="right")
         row.add_column(width=18)
         row.add_column(width=8, justify="right")
