@@ -177,8 +177,8 @@ def _warnings(run: BenchRun, absent: list[Outage]) -> Iterator[str]:
     uncounted = sum(step.result.figures.uncounted for step in run.steps)
     if uncounted:
         yield (
-            f"{counted(uncounted, 'answer')} did not say how many tokens were generated for them, as those from the "
-            "cache do not: no figure of tokens counts them."
+            f"{counted(uncounted, 'answer')} came without a count of tokens, as those from the cache do; the figures "
+            "of tokens leave such answers out."
         )
 
 
