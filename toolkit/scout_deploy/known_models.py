@@ -2,7 +2,8 @@
 
 Each is a file in `fit/models` that says where its numbers are from. What a checkpoint is quantized with is the
 compressed-tensors format that its publisher's name of it says: FP8-dynamic is `float-quantized`, w4a16 is
-`pack-quantized`. Once a checkpoint is there, its own files count.
+`pack-quantized`. Once a checkpoint is there, its own files count. A record is `unchecked` where no published number
+of parameters or bytes confirms it.
 """
 
 import json
@@ -22,7 +23,10 @@ def known_facts(model_id: str | None) -> ModelFacts | None:
 def known_model(model_id: str | None) -> FitModel | None:
     """Return the recorded model with its tensors; None where none is recorded."""
     record = _record(model_id)
-    return None if record is None else model_of_record(record, "recorded with this product")
+    if record is None:
+        return None
+    doubt = ", not checked against the checkpoint" if record.get("unchecked") else ""
+    return model_of_record(record, f"recorded with this product{doubt}")
 
 
 def _record(model_id: str | None) -> dict[str, Any] | None:

@@ -1,6 +1,7 @@
 import pytest
 
-from scout_deploy.known_models import known_facts
+from fakes.recorded_models import SCOUT_W4A16
+from scout_deploy.known_models import known_facts, known_model
 from scout_deploy.model_facts import ModelFacts, facts_of_config
 from scout_deploy.shipped_profiles import shipped_for_tgi
 
@@ -49,6 +50,15 @@ def test_the_model_of_every_shipped_profile_is_known(name: str) -> None:
 
     assert shipped.facts.architecture is not None
     assert shipped.facts.quantization == shipped.profile.engine.quantization
+
+
+def test_a_plan_says_where_a_record_was_not_checked() -> None:
+    checked, derived = known_model("meta-llama/Llama-3.1-8B-Instruct"), known_model(SCOUT_W4A16)
+
+    assert checked is not None
+    assert derived is not None
+    assert checked.source == "recorded with this product"
+    assert derived.source == "recorded with this product, not checked against the checkpoint"
 
 
 def test_an_id_is_known_in_any_case() -> None:

@@ -121,6 +121,7 @@ def test_a_shipped_profile_fits_on_the_gpus_of_its_name(name: str) -> None:
     gpus = gpus_of(profile.hardware)
 
     assert gpus is not None
+    assert (profile.hardware.gpu_kind or "").lower().replace(" ", "") == name.partition("-")[0]
     found = planner(profile, str(profile.model.id)).on(gpus)
     assert found.answer == "fits", found.reason
     assert verdict(found).sequences >= 2
