@@ -11,6 +11,7 @@ from scout_deploy.containers.observation import ContainerObservation
 from scout_deploy.containers.spec import ContainerSpec
 from scout_deploy.diagnosis.diagnose import all_signatures, diagnose
 from scout_deploy.diagnosis.diagnosis import EngineSettings
+from scout_deploy.diagnosis.docker import IMAGE_NOT_FOUND
 from scout_deploy.diagnosis.from_settings import engine_settings
 from scout_deploy.engines.container_engine import ContainerEngine
 from scout_deploy.errors import LockDifferenceError
@@ -192,8 +193,17 @@ class ContainerPreparation:
             diagnosis = diagnose(exc.death, settings, all_signatures(self.adapter.signatures()))
             command = UpCommand(profile=self.profile, name=self.name, overrides=self.wish.overrides)
             error = failed(diagnosis, command=command, evidence_file=None)
+            if diagnosis.name == IMAGE_NOT_FOUND and "@" in exc.reference:
+                error.next_step = self._without_digest(is_locked=wanted is not None)
             error.next_step = error.next_step or f"docker pull {exc.reference} on the Docker host tries it alone"
             raise error from exc
+
+    def _without_digest(self, *, is_locked: bool) -> str:
+        load = "bring that image onto the Docker host (docker load, or pull --import), or "
+        if is_locked:
+            return f"{load}lock what its name means now: scout-deploy lock --profile {self.profile}"
+        # The name meant it at its first pull.
+        return f"{load}remove its line from {self.images.history.path}, which makes up pull what its name means now"
 
     def _box(self, image: str) -> Box:
         docker = self.runtime.engine

@@ -98,7 +98,14 @@ def test_a_lock_keeps_the_registrys_digest_before_anything_is_pulled_and_a_tag_t
     assert started.returncode == _ENGINE, started.stdout + started.stderr
     assert next(one["detail"] for one in events_of(started) if one.get("phase") == "pull image") == digest
     assert case.container().attrs["Config"]["Image"] == digest
-    assert case.status()["drift"] == []
+
+    path = case.profile.with_suffix(".lock")
+    path.write_text(path.read_text(encoding="utf-8").replace(first.digest, f"sha256:{'1' * 64}"), encoding="utf-8")
+    gone = case.up("--locked", *image)
+
+    assert gone.returncode == _IMAGE, gone.stdout + gone.stderr
+    assert f"has no image {registry.address}/team/engine@sha256:111" in gone.stderr
+    assert "or lock what its name means now: scout-deploy lock --profile" in gone.stderr
 
 
 def test_a_pull_that_is_cut_goes_on(case: ContainerCase, registry: ImageRegistry) -> None:

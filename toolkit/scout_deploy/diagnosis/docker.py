@@ -14,6 +14,9 @@ _ENGINE = 7
 _NAME = 17
 _LAST_PORT = 65_535
 
+# The registry has neither this tag nor this digest, or none for this architecture.
+IMAGE_NOT_FOUND = "image-not-found"
+
 
 def docker_signatures() -> tuple[Signature, ...]:
     """Return the daemon's refusals."""
@@ -78,7 +81,7 @@ def _pull_signatures() -> tuple[Signature, ...]:
             "check the spelling of engine.image, and docker login to its registry",
         ),
         _pull(
-            "image-not-found",
+            IMAGE_NOT_FOUND,
             "manifest unknown|no matching manifest|manifest for .* not found|: not found",
             lambda settings: f"the registry has no image {settings.image} for this machine",
             "check engine.version, or the tag in engine.image; it has to be built for this architecture",
