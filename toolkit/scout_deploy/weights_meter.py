@@ -19,11 +19,13 @@ class Meter:
     """Shows a download: bytes, rate, a connection that broke, and a stall.
 
     Args:
+        phase: What it is called.
         clock: Monotonic seconds.
     """
 
-    def __init__(self, tell: Tell, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, tell: Tell, clock: Callable[[], float] = time.monotonic, *, phase: str = FETCH) -> None:
         self._tell = tell
+        self._phase = phase
         self._clock = clock
         self._rate = TransferRate()
         self._was_stalled = False
@@ -49,7 +51,7 @@ class Meter:
         total = progress.total_bytes
         speed = f", {rate / _MEGABYTE:.1f} MB/s{_left(self._rate.remaining_s(total))}" if rate else ""
         self._tell(
-            FETCH,
+            self._phase,
             f"{_of(progress.done_bytes, total)}{speed}",
             percent=100 * progress.done_bytes / total if total else None,
         )

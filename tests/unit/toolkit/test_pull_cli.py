@@ -82,9 +82,12 @@ def test_weights_are_carried_to_a_machine_without_network(tmp_path: Path, monkey
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "there"))
 
     taken = json.loads(pull("--import", "carried.tar", "--json").splitlines()[-1])
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "third"))
+    unpacked = pull("--import", "carried.tar")
 
     assert "note: the archive holds the weights alone: " in written
     assert "scout-deploy pull --import carried.tar" in written
+    assert "unpack weights 0 %, 0.00 of 1.40 MB" in unpacked
     assert (taken["model"], taken["commit"], taken["files"], taken["bytes"]) == (MODEL, COMMIT, len(FETCHED), TOTAL)
     assert_whole(Path(taken["path"]))
     assert f"{MODEL} at {COMMIT}: 5 files" in pull(*OF_COMMIT)
@@ -101,10 +104,25 @@ def test_a_lock_says_which_commit_is_fetched(tmp_path: Path) -> None:
     assert f"{MODEL} at {COMMIT} (locked): 5 files" in pull("--profile", "./small.yaml", "--locked")
 
 
+@pytest.mark.usefixtures("fetched")
+def test_an_archive_of_another_commit_than_the_locks_is_not_taken(tmp_path: Path) -> None:
+    write_lock(tmp_path / "small.lock", lock_of_small())
+    pull("--profile", "./small.yaml", "--locked", "--export", "carried.tar")
+    take = ("--import", "carried.tar", "--locked")
+    assert f"{MODEL} at {COMMIT} (main)" in pull(*take, "--profile", "./small.yaml")
+
+    lock = lock_of_small()
+    write_lock(tmp_path / "small.lock", lock.model_copy(update={"model": LockedModel(commit="c" * 40)}))
+    other = refused(LockDifferenceError, *take, "--profile", "./small.yaml")
+
+    assert other.evidence == (f"model commit: {'c' * 40} -> {COMMIT}",)
+    assert "expected --profile too" in refused(ProfileError, *take).message
+
+
 def test_what_no_deployment_uses_is_listed_and_goes_only_with_a_yes(fetched: Path) -> None:
     asked = refused(ProfileError, "--prune")
 
-    assert asked.message.startswith("1 model that no deployment or lock uses (0.00 GB) would go")
+    assert asked.message.startswith("1 model that no deployment or lock uses (1 MB) would go")
     assert fetched.is_dir()
     assert "Nothing to remove" in pull("--prune", "--profile", "./small.yaml")
 

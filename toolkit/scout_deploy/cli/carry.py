@@ -8,7 +8,7 @@ from scout_deploy.cli.context import container_runtime
 from scout_deploy.cli.pulled import Pulled
 from scout_deploy.cli.up_containers import preparation
 from scout_deploy.container_draft import Wish, refuse_what_cannot_work
-from scout_deploy.errors import DockerUnavailableError, WeightsError
+from scout_deploy.errors import DockerUnavailableError, LockDifferenceError, WeightsError
 from scout_deploy.progress import Tell
 from scout_deploy.runtimes.carried_images import CarriedImages
 from scout_deploy.runtimes.docker_engine import DockerEngine, daemon_address
@@ -20,7 +20,7 @@ from scout_deploy.weights.unpack import Archive, open_archive, unpack_weights
 from scout_deploy.weights_meter import Meter
 from scout_proxy.version import __version__
 
-EXPORT, IMPORT_IMAGE = "write archive", "load image"
+EXPORT, UNPACK, IMPORT_IMAGE = "write archive", "unpack weights", "load image"
 _MEGABYTE = 1e6
 _TELL_EVERY_BYTES = 50_000_000
 
@@ -80,9 +80,10 @@ def import_archive(path: Path, wish: Wish | None, tell: Tell) -> tuple[Pulled, t
     """Put an archive's weights and images in their places; return what came, and the images that were loaded.
 
     Args:
-        wish: Whose model it has to be; None to take whatever it holds.
+        wish: Whose model, and locked commit, it has to be; None to take whatever it holds.
 
     Raises:
+        LockDifferenceError: The archive holds another commit than the lock names.
         WeightsError: The archive is none, damaged, or holds another model.
     """
     archive = open_archive(path)
@@ -92,9 +93,15 @@ def import_archive(path: Path, wish: Wish | None, tell: Tell) -> tuple[Pulled, t
             f"{path} holds {listed.model_id}, and profile '{wish.profile_name}' serves {wish.profile.model.id}",
             next_step="leave --profile out to take what it holds, or name the archive of that model",
         )
+    if wish is not None and (changed := wish.pins.other_commit(listed.commit)):
+        raise LockDifferenceError(
+            f"{path} is not what the lock of profile '{wish.profile_name}' says:",
+            next_step="take the archive that `pull --locked --export` wrote for it, or leave --locked out",
+            evidence=changed,
+        )
     if listed.version != __version__:
         tell("note", f"scout-deploy {listed.version} wrote it: the proxy's image in it is not the one of {__version__}")
-    snapshot = unpack_weights(archive, WeightsCache(folder=cache_folder(os.environ)), Meter(tell).show)
+    snapshot = unpack_weights(archive, WeightsCache(folder=cache_folder(os.environ)), Meter(tell, phase=UNPACK).show)
     loaded = _load(archive, tell)
     pulled = Pulled(
         model=listed.model_id,

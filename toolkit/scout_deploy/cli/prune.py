@@ -13,10 +13,9 @@ from scout_deploy.cli.output import Output
 from scout_deploy.containers import labels
 from scout_deploy.errors import DockerUnavailableError, ProfileError
 from scout_deploy.profile.loader import load_profile
+from scout_deploy.weights.failures import size
 from scout_deploy.weights.place import cache_folder, repository_folder_name
 from scout_deploy.weights.prune import Fetched, remove, unused
-
-_GIGABYTE = 1e9
 
 
 def prune(output: Output, *, is_agreed: bool, keep: str | None) -> None:
@@ -37,15 +36,14 @@ def prune(output: Output, *, is_agreed: bool, keep: str | None) -> None:
         output.document({"removed": [], "bytes": 0})
         return
     for one in found:
-        output.line(f"  {one.size_bytes / _GIGABYTE:8.2f} GB  {one.model_id} at {one.commit}")
+        output.line(f"  {size(one.size_bytes):>10}  {one.model_id} at {one.commit}")
     total = sum(one.size_bytes for one in found)
     if not is_agreed and (output.as_json or not sys.stdin.isatty()):
         raise ProfileError(
-            f"{_counted(found)} that no deployment or lock uses ({total / _GIGABYTE:.2f} GB) would go, and nobody "
-            "can be asked here",
+            f"{_counted(found)} that no deployment or lock uses ({size(total)}) would go, and nobody can be asked here",
             next_step="the same command with --yes removes them",
         )
-    if not is_agreed and not typer.confirm(f"Remove them, {total / _GIGABYTE:.2f} GB?"):
+    if not is_agreed and not typer.confirm(f"Remove them, {size(total)}?"):
         output.line("Nothing was removed.")
         return
     _remove(output, found)
@@ -65,7 +63,7 @@ def _remove(output: Output, found: tuple[Fetched, ...]) -> None:
             "bytes": total,
         }
     )
-    output.line(f"Removed {len(removed)} of {len(found)}: {total / _GIGABYTE:.2f} GB are free.", style="bold green")
+    output.line(f"Removed {len(removed)} of {len(found)}: {size(total)} are free.", style="bold green")
 
 
 def _counted(found: tuple[Fetched, ...]) -> str:

@@ -23,6 +23,7 @@ from scout_deploy.cli.wish import read_wish
 from scout_deploy.container_draft import Wish
 from scout_deploy.errors import ProfileError
 from scout_deploy.model_file import locate_model_file
+from scout_deploy.profile.loader import LoadedProfile
 from scout_deploy.progress import Teller
 from scout_deploy.weights.place import is_commit
 
@@ -43,7 +44,7 @@ def pull(
         typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the profile, as in model.revision=main."),
     ] = None,
     locked: Annotated[
-        bool, typer.Option("--locked", help="Fetch, and export, exactly what the profile's lock says.")
+        bool, typer.Option("--locked", help="Fetch, carry or take in exactly what the profile's lock says.")
     ] = False,
     export_to: Annotated[
         Path | None,
@@ -72,18 +73,23 @@ def pull(
         prune(output, is_agreed=is_agreed, keep=profile)
         return
     if import_from is not None:
-        wanted = None if profile is None else read_wish(profile, DEFAULT_DEPLOYMENT, overrides or ())[1]
+        if locked and profile is None:
+            raise ProfileError("--locked: expected --profile too, whose lock is meant")
+        wanted = None if profile is None else _wish(profile, overrides, locked=locked)[1]
         _import(output, import_from, wanted)
         return
     if profile is None:
         raise ProfileError("--profile: expected the name of a profile", next_step="scout-deploy profiles list")
-    loaded, wish = read_wish(profile, DEFAULT_DEPLOYMENT, overrides or ())
-    if locked:
-        wish = replace(wish, pins=pins_of(loaded, wish))
+    loaded, wish = _wish(profile, overrides, locked=locked)
     if loaded.profile.engine.kind == "embedded":
         _nothing(output, loaded.name, locate_model_file(loaded.profile), is_export=export_to is not None)
         return
     _fetch(output, wish, export_to, with_images=not without_images)
+
+
+def _wish(profile: str, overrides: list[str] | None, *, locked: bool) -> tuple[LoadedProfile, Wish]:
+    loaded, wish = read_wish(profile, DEFAULT_DEPLOYMENT, overrides or ())
+    return loaded, replace(wish, pins=pins_of(loaded, wish)) if locked else wish
 
 
 def _fetch(output: Output, wish: Wish, export_to: Path | None, *, with_images: bool) -> None:

@@ -28,6 +28,10 @@ class Pins:
         image = None if self.lock is None else self.lock.image
         return image.digest if image is not None and image.reference == reference else None
 
+    def other_commit(self, commit: str) -> tuple[str, ...]:
+        """Say where a commit of the model is not the locked one."""
+        return () if self.lock is None else tuple(changed_commit(self.lock, commit))
+
     def other_image(self, *runs: str) -> tuple[str, ...]:
         """Say where an image, known by its digest or id, is not the locked one."""
         return () if self.lock is None else tuple(changed_image(self.lock, *runs))
