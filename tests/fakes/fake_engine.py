@@ -25,6 +25,7 @@ from fakes.engine_streams import (
     openai_whole,
 )
 from fakes.engine_waits import Gate, left, wait
+from fakes.this_machine import unused_port
 
 
 class Failure(Enum):
@@ -103,6 +104,7 @@ class Counters:
 
 
 _TURNS = 5
+_DEADLINE_S = 30
 _PLAIN = "text/plain; charset=utf-8"
 _ERRORS: dict[Failure, tuple[int, str, str]] = {
     Failure.GENERATION: (
@@ -135,7 +137,8 @@ class FakeEngine:
     def __init__(self) -> None:
         self.behaviour = Behaviour()
         self.seen = Counters()
-        self.port = 0
+        # None of those that the system gives away: it has to be there for the next start too.
+        self.port = unused_port()
         self._loop = asyncio.new_event_loop()
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -148,25 +151,24 @@ class FakeEngine:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Listen, on the port of the last time where there was one; does nothing while it listens."""
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(5)
+        """Listen, always on the same port; does nothing while it listens."""
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(_DEADLINE_S)
 
     def kill(self) -> None:
         """Go away as a killed process does: every connection is reset, the port is closed."""
-        asyncio.run_coroutine_threadsafe(self._kill(), self._loop).result(5)
+        asyncio.run_coroutine_threadsafe(self._kill(), self._loop).result(_DEADLINE_S)
 
     def close(self) -> None:
         """Kill, and end the thread."""
         self.kill()
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join(_DEADLINE_S)
         self._loop.close()
 
     async def _start(self) -> None:
         if self._server is not None:
             return
         self._server = await asyncio.start_server(self._connection, "127.0.0.1", self.port, limit=2**26)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def _kill(self) -> None:
         if self._server is not None:
@@ -244,24 +246,25 @@ class FakeEngine:
         body: dict[str, Any],
         answer: _Answer | None = None,
     ) -> bool:
-        behaviour = self.behaviour
+        # A test may set other ones meanwhile.
+        behaviour, seen = self.behaviour, self.seen
         if body.get("inputs") == "Hello" and body["parameters"].get("max_new_tokens") == 1:
             return await self._prove(writer, behaviour)
-        self.seen.generations.append(body)
-        failing = behaviour.failure is not Failure.NONE and len(self.seen.generations) > behaviour.failing_after
+        seen.generations.append(body)
+        failing = behaviour.failure is not Failure.NONE and len(seen.generations) > behaviour.failing_after
         first_s = behaviour.delay_s if behaviour.delay_of_first_s is None else behaviour.delay_of_first_s
-        delay_s = first_s if len(self.seen.generations) == 1 else behaviour.delay_s
-        self.seen.in_flight += 1
-        self.seen.most_in_flight = max(self.seen.most_in_flight, self.seen.in_flight)
+        delay_s = first_s if len(seen.generations) == 1 else behaviour.delay_s
+        seen.in_flight += 1
+        seen.most_in_flight = max(seen.most_in_flight, seen.in_flight)
         try:
             if not await wait(reader, delay_s):
-                self.seen.cancelled += 1
+                seen.cancelled += 1
                 return False
             if failing:
-                return await self._unless_left(reader, self._fail_at_gate(writer, behaviour))
-            return await self._unless_left(reader, (answer or self._answer_whole)(writer, behaviour, body))
+                return await self._unless_left(reader, seen, self._fail_at_gate(writer, behaviour))
+            return await self._unless_left(reader, seen, (answer or self._answer_whole)(writer, behaviour, body))
         finally:
-            self.seen.in_flight -= 1
+            seen.in_flight -= 1
 
     async def _prove(self, writer: asyncio.StreamWriter, behaviour: Behaviour) -> bool:
         self.seen.proofs += 1
@@ -271,14 +274,16 @@ class FakeEngine:
         self._answer(writer, behaviour, {"parameters": {}})
         return True
 
-    async def _unless_left(self, reader: asyncio.StreamReader, answer: Coroutine[Any, Any, bool]) -> bool:
+    async def _unless_left(
+        self, reader: asyncio.StreamReader, seen: Counters, answer: Coroutine[Any, Any, bool]
+    ) -> bool:
         """Answer for as long as the client is there."""
         answering, leaving = asyncio.ensure_future(answer), asyncio.ensure_future(left(reader))
         try:
             await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if answering.done() and not isinstance(answering.exception(), ConnectionError):
                 return answering.result()
-            self.seen.cancelled += 1
+            seen.cancelled += 1
             return False
         finally:
             answering.cancel()
@@ -305,6 +310,8 @@ class FakeEngine:
             return await EventWriter(
                 writer, script, event=event, error=openai_error, count=self.seen.count, end=DONE
             ).write()
+        if behaviour.gate is not None:
+            await behaviour.gate.wait()
         self._send(writer, 200, json.dumps(openai_whole(script, body, behaviour.message)))
         return True
 

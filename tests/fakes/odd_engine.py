@@ -122,14 +122,16 @@ def after_first_event(then: Script) -> Script:
     return script
 
 
-def large_events(times: int, size_bytes: int) -> Script:
-    """Write so many events of this size, and the end of the answer."""
+def large_events(times: int, size_bytes: int, *, then: Script | None = None) -> Script:
+    """Write so many events of this size, and the end of the answer; or what comes instead of the end."""
 
     async def script(writer: asyncio.StreamWriter, body: Json) -> bool:
         event = chunk(first_event(body, "x" * size_bytes))
         for _ in range(times):
             writer.write(event)
             await writer.drain()
+        if then is not None:
+            return await then(writer, body)
         writer.write(chunk(b""))
         return True
 

@@ -9,7 +9,7 @@ from typing import Any
 from scout_proxy.cache.redis_store import RedisStore
 from scout_proxy.cache.stored_answers import StoredAnswer, StoreState, StoreStatus
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 NOW_S = 1_764_207_512.0
 KEY = bytes(range(32))
 OTHER_KEY = bytes(32)

@@ -1,7 +1,6 @@
-"""A receiver of OTLP/HTTP on loopback that keeps the spans it was sent, decoded; it can be slow or refuse them."""
+"""A receiver of OTLP/HTTP on loopback that keeps the spans it was sent, decoded; it can hang or refuse them."""
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,11 +12,12 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 
 class OtlpReceiver:
-    """Its `status` and `delay_s` are what the next export meets."""
+    """Its `status` is what the next export meets; it answers none while `may_answer` is not set."""
 
     def __init__(self) -> None:
         self.status = 200
-        self.delay_s = 0.0
+        self.may_answer = threading.Event()
+        self.may_answer.set()
         self.paths: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.spans: list[Span] = []
@@ -27,7 +27,7 @@ class OtlpReceiver:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                time.sleep(receiver.delay_s)
+                receiver.may_answer.wait()
                 receiver.headers.append({name.lower(): value for name, value in self.headers.items()})
                 receiver.take(self.path, body)
                 self.send_response(receiver.status)
@@ -76,6 +76,7 @@ def otlp_receiver() -> Iterator[OtlpReceiver]:
     try:
         yield receiver
     finally:
+        receiver.may_answer.set()
         receiver.server.shutdown()
         receiver.server.server_close()
         thread.join()

@@ -1,7 +1,6 @@
 """A real Prometheus server of Debian's package on a free port, that scrapes one proxy many times a second."""
 
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +11,11 @@ import requests
 import yaml
 
 from fakes.running_proxy import wait_until
+from fakes.this_machine import unused_port
 
 FOLDER = Path(__file__).parents[2] / "infra/prometheus"
-_START_S = 20.0
-_STOP_S = 10
+_START_S = 60.0
+_STOP_S = 30
 
 
 def program(name: str) -> str:
@@ -31,9 +31,7 @@ class PrometheusServer:
 
     def __init__(self, folder: Path, target: str) -> None:
         self.log = folder / "prometheus.log"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = unused_port()
         self.url = f"http://127.0.0.1:{port}"
         config = folder / "prometheus.yml"
         config.write_text(yaml.safe_dump(_config(target)), encoding="utf-8")

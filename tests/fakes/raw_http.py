@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-_DEADLINE_S = 10.0
+_DEADLINE_S = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)

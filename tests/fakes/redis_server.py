@@ -13,6 +13,7 @@ from typing import Any
 import redis
 
 from fakes.running_proxy import wait_until
+from fakes.this_machine import unused_port
 
 _PROGRAM = "redis-server"
 _EXIT_S = 10
@@ -38,7 +39,7 @@ class RedisServer:
         self.folder = folder
         self.password = password
         self.path = folder / "redis.sock"
-        self.port = _free_port()
+        self.port = unused_port()
         self.url = f"redis://127.0.0.1:{self.port}"
         self.socket_url = f"unix://{self.path}"
         self._options = options
@@ -143,10 +144,3 @@ def redis_server(
             yield server
         finally:
             server.kill()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -30,7 +30,8 @@ from scout_proxy.server import ProxyServer, listen
 from scout_proxy.upstreams.engine import Engines
 from scout_proxy.upstreams.engine_loading import load_tgi_engines
 
-DEADLINE_S = 5.0
+# Nothing waits this long unless it has failed: a machine may stand still for seconds.
+DEADLINE_S = 30.0
 LoadEngines = Callable[[], Awaitable[Engines]]
 
 
@@ -137,7 +138,7 @@ class RunningProxy:
         return requests.get(self.url + path, timeout=DEADLINE_S, **options)
 
     def post(self, path: str = "/generate", **options: Any) -> requests.Response:
-        return requests.post(self.url + path, timeout=2 * DEADLINE_S, **options)
+        return requests.post(self.url + path, timeout=DEADLINE_S, **options)
 
     def generate(self, **fields: Any) -> requests.Response:
         """POST /generate with a prompt, where none is given."""
@@ -191,7 +192,7 @@ class RunningProxy:
 
     def stop(self) -> None:
         self.terminate()
-        self.thread.join(10)
+        self.thread.join(DEADLINE_S)
         assert not self.thread.is_alive()
 
 

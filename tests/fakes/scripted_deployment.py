@@ -42,7 +42,7 @@ class ScriptedDeployment:
         assert status is not None
         return status
 
-    def wait_until(self, condition: Callable[[DeploymentStatus], bool], *, within_s: float = 10) -> DeploymentStatus:
+    def wait_until(self, condition: Callable[[DeploymentStatus], bool], *, within_s: float = 60) -> DeploymentStatus:
         """Return the first status that fulfils the condition."""
         deadline = time.monotonic() + within_s
         last: DeploymentStatus | None = None
@@ -97,7 +97,7 @@ def scripted_deployment(tmp_path: Path) -> Iterator[ScriptedDeployment]:
             serving=Serving(model_id="scripted", engine="embedded"),
             limits=Limits(drain_s=1),
         ),
-        start_timeout_s=10,
+        start_timeout_s=60,
     )
     yield ScriptedDeployment(runtime, spec, behaviour, directories.evidence / name)
     if runtime.store(name).exists():

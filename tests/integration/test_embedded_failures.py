@@ -26,7 +26,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
         yield cli
 
 
-def wait_until(condition: Callable[[], bool], *, within_s: float = 20) -> None:
+def wait_until(condition: Callable[[], bool], *, within_s: float = 60) -> None:
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, f"not so within {within_s} s"
@@ -35,7 +35,7 @@ def wait_until(condition: Callable[[], bool], *, within_s: float = 20) -> None:
 
 def is_healthy(cli: CommandLine) -> bool:
     try:
-        return requests.get(f"{cli.url}/health", timeout=5).status_code == 200
+        return requests.get(f"{cli.url}/health", timeout=30).status_code == 200
     except requests.ConnectionError:
         return False
 
@@ -69,7 +69,7 @@ def test_an_engine_killed_under_load_never_hangs_a_client_and_comes_back(running
 
     def client() -> Counter[str]:
         seen = Counter([outcome(running)])
-        loaded.wait(timeout=30)
+        loaded.wait(timeout=60)
         while not stop.is_set():
             seen[outcome(running)] += 1
         return seen
@@ -77,12 +77,12 @@ def test_an_engine_killed_under_load_never_hangs_a_client_and_comes_back(running
     with ThreadPoolExecutor(4) as clients:
         futures = [clients.submit(client) for _ in range(4)]
         old = running.pid("engine")
-        loaded.wait(timeout=30)
+        loaded.wait(timeout=60)
         # One answer more of somebody's: all four have sent their next.
         assert outcome(running) == "200"
         assert old is not None
         os.kill(old, signal.SIGKILL)
-        wait_until(lambda: not is_healthy(running))
+        wait_until(lambda: running.pid("engine") != old)
         wait_until(lambda: is_healthy(running))
         stop.set()
         seen = sum((future.result() for future in futures), Counter[str]())

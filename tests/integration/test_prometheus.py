@@ -15,7 +15,7 @@ from fakes.running_proxy import RunningProxy, route_table, running_proxy, wait_u
 from scout_proxy.route_table import Cache, RouteTable
 
 SCRAPES = 4
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture(scope="module")

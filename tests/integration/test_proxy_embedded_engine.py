@@ -10,6 +10,7 @@ import pytest
 
 from fakes.demo_template import demo_template
 from fakes.running_proxy import RunningProxy, route_table, running_proxy, wait_until
+from fakes.this_machine import unused_port
 from scout_proxy.route_table import Template
 
 CHAT = (
@@ -56,7 +57,9 @@ def texts(proxy: RunningProxy, **fields: object) -> list[str]:
 
 
 def test_two_sampled_sequences_differ(real_proxy: RunningProxy) -> None:
-    first, second = texts(real_proxy, prompt="Tell me a story.", num_return_sequences=2, temperature=1.0)
+    # So hot that two are hardly ever the same by chance.
+    hot = {"temperature": 10_000, "top_p": 1, "top_k": 0}
+    first, second = texts(real_proxy, prompt="Tell me a story.", num_return_sequences=2, **hot)
 
     assert first != second
 
@@ -87,14 +90,14 @@ def test_a_prompt_beyond_the_context_is_refused_with_its_tokens(real_proxy: Runn
 
 
 def test_a_killed_engine_is_a_503_until_it_is_back(template: Template, tmp_path: Path) -> None:
-    with engine_process() as (process, url):
+    with engine_process(unused_port()) as (process, url):
         table = route_table(url, template=template)
         with running_proxy(tmp_path / "routes.json", table) as proxy:
             proxy.wait_for("active")
             process.kill()
             wait_until(lambda: proxy.generate(max_length=4).status_code == 503, "the loss is seen")
             assert proxy.generate().json() == {"detail": "Model or tokenizer not loaded"}
-            process.wait(5)
+            process.wait(30)
             with engine_process(int(url.rsplit(":", 1)[1])):
                 proxy.wait_for("active")
                 assert len(texts(proxy)) == 1

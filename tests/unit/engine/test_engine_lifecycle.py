@@ -16,6 +16,7 @@ import pytest
 import requests
 
 from fakes.engine_process import EngineProcess, engine_command, read_until_ready, running_engine, spawn_engine
+from fakes.this_machine import unused_port
 from scout_engine.arguments import DEMO_MODEL, parse_arguments
 from scout_engine.errors import ArgumentError
 
@@ -32,7 +33,7 @@ ENDLESS = {
         }
     },
 }
-DEADLINE_S = 15.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def narrow() -> Iterator[EngineProcess]:
 
 
 def metric(url: str, name: str) -> float:
-    lines = requests.get(f"{url}/metrics", timeout=5).text.splitlines()
+    lines = requests.get(f"{url}/metrics", timeout=DEADLINE_S).text.splitlines()
     return next(float(line.split()[-1]) for line in lines if line.startswith(f"{name} "))
 
 
@@ -74,7 +75,7 @@ def is_running(engine: EngineProcess, running: int, waiting: int = 0) -> Callabl
 
 def run_to_exit(*arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     command = engine_command(*arguments)
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False, env=environment)
 
 
 def test_a_start_writes_one_line_for_each_phase(narrow: EngineProcess) -> None:
@@ -85,9 +86,8 @@ def test_a_start_writes_one_line_for_each_phase(narrow: EngineProcess) -> None:
 
 
 def test_the_port_is_held_but_refuses_until_the_model_is_ready() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    # None of those that the system gives away: a connection to one of them can meet itself.
+    port = unused_port()
     process = spawn_engine("--port", str(port))
     refused = 0
     try:
@@ -97,7 +97,9 @@ def test_the_port_is_held_but_refuses_until_the_model_is_ready() -> None:
                 ready = probe.connect_ex(("127.0.0.1", port)) == 0
             refused += not ready
         answer = requests.post(
-            f"http://127.0.0.1:{port}/generate", json={"inputs": "Hi", "parameters": {"max_new_tokens": 1}}, timeout=10
+            f"http://127.0.0.1:{port}/generate",
+            json={"inputs": "Hi", "parameters": {"max_new_tokens": 1}},
+            timeout=DEADLINE_S,
         )
     finally:
         process.kill()
@@ -116,9 +118,10 @@ def test_a_client_that_leaves_frees_its_slot(narrow: EngineProcess, path: str) -
         wait_until(is_running(narrow, 1))
     wait_until(is_running(narrow, 0))
     parameters = {"max_new_tokens": 1}
-    after = requests.post(f"{narrow.url}/generate", json={"inputs": "Hi", "parameters": parameters}, timeout=10)
+    after = requests.post(f"{narrow.url}/generate", json={"inputs": "Hi", "parameters": parameters}, timeout=DEADLINE_S)
 
-    assert int(after.headers["x-queue-time"]) < 1000
+    # In milliseconds: what was left would have gone on for minutes.
+    assert int(after.headers["x-queue-time"]) < 10_000
     assert metric(narrow.url, "tgi_request_success") == finished + 1
 
 
@@ -138,8 +141,8 @@ def test_one_request_too_many_is_overloaded(narrow: EngineProcess) -> None:
         asking(narrow, "/generate_stream", ENDLESS),
     ):
         wait_until(is_running(narrow, 1, waiting=2))
-        whole = requests.post(f"{narrow.url}/generate", json={"inputs": "Hi"}, timeout=5)
-        stream = requests.post(f"{narrow.url}/generate_stream", json={"inputs": "Hi"}, timeout=5)
+        whole = requests.post(f"{narrow.url}/generate", json={"inputs": "Hi"}, timeout=DEADLINE_S)
+        stream = requests.post(f"{narrow.url}/generate_stream", json={"inputs": "Hi"}, timeout=DEADLINE_S)
     wait_until(is_running(narrow, 0))
 
     overloaded = {"error": "Model is overloaded", "error_type": "overloaded"}
@@ -151,7 +154,7 @@ def test_one_request_too_many_is_overloaded(narrow: EngineProcess) -> None:
 def test_more_requests_than_slots_all_get_their_answer() -> None:
     with running_engine("--slots", "2", "--context", "256") as started, requests.Session() as http:
         body = {"inputs": "Hi", "parameters": {"max_new_tokens": 20}}
-        alone = http.post(f"{started.url}/generate", json=body, timeout=20).json()
+        alone = http.post(f"{started.url}/generate", json=body, timeout=DEADLINE_S).json()
         with (
             asking(started, "/generate_stream", body) as first,
             asking(started, "/generate_stream", body) as second,
@@ -163,8 +166,7 @@ def test_more_requests_than_slots_all_get_their_answer() -> None:
     assert len(alone["generated_text"]) > 0
 
 
-def _read_to_the_end(connection: socket.socket) -> bytes:
-    read = b""
+def _read_to_the_end(connection: socket.socket, read: bytes = b"") -> bytes:
     while not read.endswith(b"0\r\n\r\n"):
         chunk = connection.recv(65536)
         assert chunk, "the stream broke off"
@@ -174,7 +176,10 @@ def _read_to_the_end(connection: socket.socket) -> bytes:
 
 def test_a_refused_large_body_is_answered_before_the_connection_closes(narrow: EngineProcess) -> None:
     answer = requests.post(
-        f"{narrow.url}/generate", data=b"x" * 10_000_000, headers={"Content-Type": "application/json"}, timeout=20
+        f"{narrow.url}/generate",
+        data=b"x" * 10_000_000,
+        headers={"Content-Type": "application/json"},
+        timeout=DEADLINE_S,
     )
 
     assert (answer.status_code, answer.text) == (413, "Failed to buffer the request body: length limit exceeded")
@@ -183,10 +188,10 @@ def test_a_refused_large_body_is_answered_before_the_connection_closes(narrow: E
 def test_sigterm_lets_a_request_end_and_exits_0() -> None:
     with running_engine("--slots", "1", "--context", "512") as started:
         with asking(started, "/generate_stream", {"inputs": "Hi", "parameters": {"max_new_tokens": 200}}) as connection:
-            wait_until(is_running(started, 1))
+            begun = connection.recv(65536)
             started.process.send_signal(signal.SIGTERM)
-            read = _read_to_the_end(connection)
-        code = started.process.wait(timeout=10)
+            read = _read_to_the_end(connection, begun)
+        code = started.process.wait(timeout=DEADLINE_S)
 
     assert b'"generated_text":"' in read
     assert code == 0
@@ -199,7 +204,7 @@ def test_sigterm_ends_requests_that_outlast_the_grace() -> None:
     ):
         wait_until(is_running(started, 1))
         started.process.send_signal(signal.SIGTERM)
-        code = started.process.wait(timeout=10)
+        code = started.process.wait(timeout=DEADLINE_S)
 
     assert code == 0
 
@@ -212,7 +217,7 @@ def test_ctrl_c_before_it_is_ready_exits_130(tmp_path: Path) -> None:
     process.stdout.readline()
 
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=DEADLINE_S)
 
     assert (process.returncode, errors) == (130, "")
 
@@ -225,12 +230,12 @@ def test_closed_pipes_do_not_stop_the_engine() -> None:
     process.stdout.close()
     process.stderr.close()
     try:
-        refused = requests.post(f"{started.url}/generate", json={"inputs": ""}, timeout=5)
+        refused = requests.post(f"{started.url}/generate", json={"inputs": ""}, timeout=DEADLINE_S)
         answered = requests.post(
-            f"{started.url}/generate", json={"inputs": "Hi", "parameters": {"max_new_tokens": 2}}, timeout=5
+            f"{started.url}/generate", json={"inputs": "Hi", "parameters": {"max_new_tokens": 2}}, timeout=DEADLINE_S
         )
         process.terminate()
-        code = process.wait(timeout=10)
+        code = process.wait(timeout=DEADLINE_S)
     finally:
         process.kill()
         process.wait()
@@ -318,9 +323,9 @@ def test_a_missing_system_library_is_exit_5_with_the_line_that_installs_it(tmp_p
 
 def test_json_logs_are_json() -> None:
     with running_engine("--slots", "1", "--context", "256", "--log-format", "json") as started:
-        requests.post(f"{started.url}/generate", json={"inputs": ""}, timeout=5)
+        requests.post(f"{started.url}/generate", json={"inputs": ""}, timeout=DEADLINE_S)
         started.process.terminate()
-        _, log = started.process.communicate(timeout=10)
+        _, log = started.process.communicate(timeout=DEADLINE_S)
 
     lines = [json.loads(line) for line in log.splitlines()]
     assert lines[0]["level"] == "INFO"
@@ -335,7 +340,9 @@ def test_the_inner_servers_key_is_neither_in_the_arguments_nor_in_the_environmen
     assert len(ports) == 2
 
     (inner,) = ports - {narrow.port}
-    answer = requests.post(f"http://127.0.0.1:{inner}/completion", json={"prompt": "Hi", "n_predict": 1}, timeout=5)
+    answer = requests.post(
+        f"http://127.0.0.1:{inner}/completion", json={"prompt": "Hi", "n_predict": 1}, timeout=DEADLINE_S
+    )
 
     assert answer.status_code == 401
     assert b"Bearer" not in (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
@@ -353,7 +360,7 @@ def test_the_demonstration_model_can_be_served_from_anywhere(tmp_path: Path) -> 
     shutil.copy(DEMO_MODEL, copy)
 
     with running_engine("--model", str(copy), "--model-id", "my/model", "--slots", "1", "--context", "128") as started:
-        info = requests.get(f"{started.url}/info", timeout=5).json()
+        info = requests.get(f"{started.url}/info", timeout=DEADLINE_S).json()
 
     assert info["model_id"] == "my/model"
     assert info["max_total_tokens"] == 128

@@ -149,10 +149,10 @@ def test_nobody_there_is_refused_and_a_reset_is_broken() -> None:
 
 def test_a_slow_answer_is_a_timeout_of_the_whole_request(tmp_path: Path) -> None:
     with timed_api(tmp_path, first_ms=1, token_ms=60_000) as api:
-        record = send(api.url, Kind.STREAMED, timeout_s=0.5)
+        record = send(api.url, Kind.STREAMED, timeout_s=2)
 
-    assert (record.error, record.error_text, record.status) == (ErrorKind.TIMEOUT, "no whole answer in 0.5 s", 200)
-    assert record.ended_s - record.sent_s < 10
+    assert (record.error, record.error_text, record.status) == (ErrorKind.TIMEOUT, "no whole answer in 2 s", 200)
+    assert record.ended_s - record.sent_s < 40
 
 
 def test_the_key_goes_along_and_a_path_is_kept(tmp_path: Path) -> None:

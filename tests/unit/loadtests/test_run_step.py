@@ -19,7 +19,7 @@ from scout_loadtest.figures import Spread, Targets
 from scout_loadtest.record import ErrorKind
 from scout_loadtest.step import Arrival, Load, StepResult
 
-FIRST_MS, TOKEN_MS, TOKENS = 50.0, 5.0, 11
+FIRST_MS, TOKEN_MS, TOKENS = 200.0, 20.0, 11
 WHOLE_MS = FIRST_MS + (TOKENS - 1) * TOKEN_MS
 
 
@@ -69,7 +69,7 @@ def measure(api: TimedApi, asked: Load, key: str = "") -> StepResult:
     return result_of(start(api.url, asked, key))
 
 
-def assert_median(spread: Spread | None, expected: float, *, late_by: float = 40.0) -> None:
+def assert_median(spread: Spread | None, expected: float, *, late_by: float = 150.0) -> None:
     assert spread is not None
     assert expected - 1 <= spread.p50 <= expected + late_by
 
@@ -82,8 +82,8 @@ def test_known_latency_pace_and_failures_come_back(data: Path, folder: Path, arr
     figures = result.figures
 
     assert_median(figures.ttft_ms, FIRST_MS)
-    assert_median(figures.tpot_ms, TOKEN_MS, late_by=5)
-    assert_median(figures.e2e_ms, WHOLE_MS, late_by=80)
+    assert_median(figures.tpot_ms, TOKEN_MS, late_by=15)
+    assert_median(figures.e2e_ms, WHOLE_MS, late_by=300)
     assert_median(figures.queued_ms, 7.5, late_by=0)
     failed = Counter(record.error for record in result.records)
     assert set(failed) == {None, ErrorKind.SERVER}
@@ -110,7 +110,7 @@ def test_the_same_seed_sends_the_same_requests(data: Path, folder: Path) -> None
 
 
 def test_a_server_that_dies_is_counted_and_the_load_goes_on(data: Path, folder: Path) -> None:
-    with timed_api(folder, first_ms=FIRST_MS, token_ms=TOKEN_MS, die_at=30) as api:
+    with timed_api(folder, first_ms=50, token_ms=5, die_at=30) as api:
         result = measure(api, load(data))
     errors = Counter(record.error for record in result.records)
 
@@ -118,7 +118,7 @@ def test_a_server_that_dies_is_counted_and_the_load_goes_on(data: Path, folder: 
     # What was in flight broke, the rest found nobody.
     assert set(errors) <= {None, ErrorKind.BROKEN, ErrorKind.CUT_OFF, ErrorKind.REFUSED}
     assert errors[None] <= 29
-    assert errors[ErrorKind.REFUSED] >= 50
+    assert errors[ErrorKind.REFUSED] >= 30
     assert result.interrupted is None
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from fakes.engine_waits import Gate
 from fakes.fake_engine import Behaviour, Counters, FakeEngine, fake_engine
-from fakes.running_proxy import RunningProxy, route_table, running_proxy
+from fakes.running_proxy import RunningProxy, route_table, running_proxy, wait_until
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ def service(shared_service: Service) -> Iterator[Service]:
     shared_service.proxy.wait_for("active")
     shared_service.engine.seen = Counters()
     yield shared_service
+    # What one test leaves in flight must not be counted in the next one.
+    wait_until(lambda: shared_service.engine.seen.in_flight == 0, "the engine is idle")
     shared_service.engine.behaviour = Behaviour()
     shared_service.engine.start()
     shared_service.proxy.restore()

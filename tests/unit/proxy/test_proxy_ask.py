@@ -55,7 +55,7 @@ def test_a_body_is_read_from_stdin_and_the_output_is_ascii(proxy: RunningProxy) 
         [sys.executable, "-m", "scout_proxy.ask", "/generate", "--port", str(proxy.port), "--body", "-"],
         input='{"prompt": "诗"}'.encode(),
         capture_output=True,
-        timeout=10,
+        timeout=60,
         check=False,
     )
 
@@ -122,7 +122,7 @@ def test_expected_statuses_that_are_none_are_a_usage_error(capsys: pytest.Captur
 def test_it_starts_without_the_proxys_libraries_and_asks_its_port() -> None:
     code = "import sys, scout_proxy.ask; print(*sys.modules); print(scout_proxy.ask._DEFAULT_PORT)"
     modules, port = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=10, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     ).stdout.splitlines()
 
     assert not {"pydantic", "fastapi", "aiohttp", "uvicorn", "asyncio"} & set(modules.split())

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from functools import partial
-from time import process_time
+from time import thread_time
 
 import pytest
 
@@ -175,7 +175,8 @@ def test_a_client_that_stops_at_some_time_reads_its_413(proxy: RunningProxy, way
         connection.sendall(chunk(b" " * MEGABYTE))
     connection.sendall(chunk(b""))
 
-    answer = read_to_end(connection)
+    answer = read_answer(connection)
+    connection.close()
 
     assert answer.startswith(b"HTTP/1.1 413 ")
     message = way.message(answer.partition(b"\r\n\r\n")[2])
@@ -292,14 +293,14 @@ def test_to_say_what_is_wrong_with_much_takes_no_longer_than_to_read_it(
     parse: Callable[[bytes], object], body: bytes
 ) -> None:
     """For as long as one body is refused, everybody waits."""
-    began = process_time()
+    began = thread_time()
     json.loads(body)
-    read_s = process_time() - began
+    read_s = thread_time() - began
 
-    began = process_time()
+    began = thread_time()
     with pytest.raises(InvalidRequestError) as caught:
         parse(body)
-    refused_s = process_time() - began
+    refused_s = thread_time() - began
 
     assert len(str(caught.value)) < 10_000
     assert refused_s < 20 * read_s

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from fakes.running_proxy import RunningProxy
+from fakes.running_proxy import DEADLINE_S, RunningProxy
 from scout_proxy.cache.flight import Flight
 from scout_proxy.http.request_connection import RequestConnection
 from scout_proxy.route_table import Cache
@@ -34,7 +34,7 @@ def test_a_request_leaves_no_cycles(proxy: RunningProxy, garbage: list[object], 
     with requests.Session() as session:
         for number in range(COUNT):
             body = {"prompt": f"cycle {number} {fields}", **fields}
-            session.post(proxy.url + "/generate", json=body, timeout=5)
+            session.post(proxy.url + "/generate", json=body, timeout=DEADLINE_S)
         gc.collect()
 
     assert [one for one in garbage if isinstance(one, KINDS)] == []

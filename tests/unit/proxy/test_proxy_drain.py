@@ -93,6 +93,7 @@ def test_what_waits_for_a_place_or_for_another_request_is_finished_too(tmp_path:
     with server(tmp_path) as (proxy, engine):
         engine.hold_back()
         with all_sent(proxy, *[generate("a")] * 2, generate("a", stream=True), generate("b", stream=True)) as clients:
+            wait_until(lambda: proxy.status()["cache"]["coalesced"] == 2, "two share the first one's", DEADLINE_S)
             wait_until(lambda: engine.seen.in_flight == 2, "two generations are in flight", DEADLINE_S)
             begin_to_drain(proxy)
             engine.let_go()

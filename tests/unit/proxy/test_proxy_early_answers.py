@@ -39,7 +39,9 @@ MEGABYTE = 1024 * 1024
     ids=["closed", "1.0", "slow body", "unasked body", "bad chunk", "no http", "slow head", "large head"],
 )
 def test_a_client_that_sends_on_and_reads_late_gets_its_answer(proxy: RunningProxy, begin: bytes, status: int) -> None:
-    proxy.limit(body_timeout_s=0.1, header_timeout_s=0.1)
+    # Else the others have their answers before their time is over, however busy the machine is.
+    if status == 408 or b"Expect" in begin:
+        proxy.limit(body_timeout_s=0.1, header_timeout_s=0.1)
     connection = proxy.connect()
     connection.sendall(begin)
     select.select([connection], [], [], DEADLINE_S)
@@ -90,7 +92,7 @@ def test_a_request_for_a_tunnel_is_a_400(proxy: RunningProxy) -> None:
 
 
 def test_a_connection_whose_refused_body_came_late_is_not_kept_forever(proxy: RunningProxy) -> None:
-    proxy.limit(header_timeout_s=0.1)
+    proxy.limit(header_timeout_s=0.5)
     connection = proxy.connect()
     connection.sendall(b"PUT /nope HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
     assert read_answer(connection).startswith(b"HTTP/1.1 404 ")
@@ -101,7 +103,7 @@ def test_a_connection_whose_refused_body_came_late_is_not_kept_forever(proxy: Ru
 
 
 def test_a_connection_that_sends_but_a_line_break_is_not_kept_forever(proxy: RunningProxy) -> None:
-    proxy.limit(header_timeout_s=0.1)
+    proxy.limit(header_timeout_s=0.5)
     connection = proxy.connect()
     connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
     assert read_answer(connection).startswith(b"HTTP/1.1 200 ")
@@ -134,12 +136,13 @@ def test_a_client_that_takes_nothing_of_its_answer_is_not_kept(proxy: RunningPro
 
 def test_a_client_that_takes_its_answer_slowly_gets_it_whole(proxy: RunningProxy, engine: FakeEngine) -> None:
     engine.behaviour = Behaviour(text=lambda _: "x" * 20 * MEGABYTE)
-    proxy.limit(body_timeout_s=0.2)
+    # Longer than a busy machine keeps this test from reading, and less than all of it takes.
+    proxy.limit(body_timeout_s=1)
     received = 0
     with ask_for_a_large_answer(proxy) as connection:
         while chunk := connection.recv(MEGABYTE, socket.MSG_WAITALL):
             received += len(chunk)
-            time.sleep(0.03)
+            time.sleep(0.06)
 
     assert received > 20 * MEGABYTE
 

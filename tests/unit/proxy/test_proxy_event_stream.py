@@ -166,9 +166,9 @@ def test_a_stream_that_is_not_silent_has_no_comments() -> None:
         async def produce(sink: EventSink) -> None:
             for _ in range(12):
                 await sink.send(b"a")
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.1)
 
-        await client.ask(produce, keep_alive_s=0.5)
+        await client.ask(produce, keep_alive_s=1)
 
         assert client.bodies == [*[b"a"] * 12, b""]
 

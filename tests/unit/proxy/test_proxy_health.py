@@ -1,7 +1,9 @@
 from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 
+from fakes.engine_waits import Gate
 from fakes.fake_engine import Behaviour, Failure, FakeEngine, fake_engine
+from fakes.raw_http import RawConnection, generate_request
 from fakes.running_proxy import RunningProxy, route_table, running_proxy, wait_until
 from scout_proxy.route_table import Phase, Upstream, UpstreamState
 from scout_proxy.upstreams.engine import (
@@ -125,16 +127,22 @@ def test_an_unhealthy_engine_does_not_serve(proxy: RunningProxy) -> None:
         proxy.wait_for("active")
 
 
-def test_requests_go_to_the_upstream_with_the_fewest_in_flight(proxy: RunningProxy) -> None:
-    with fake_engine(Behaviour(delay_s=0.2)) as first, fake_engine(Behaviour(delay_s=0.2)) as second:
+def test_requests_go_to_the_upstream_with_the_fewest_in_flight(proxy: RunningProxy, gate: Gate) -> None:
+    with fake_engine(Behaviour(gate=gate)) as first, fake_engine(Behaviour(gate=gate)) as second:
         proxy.configure(upstreams=route_table(first.url, second.url).upstreams)
         wait_until(lambda: all(u["observed"] == "serving" for u in proxy.status()["upstreams"]), "both serve")
-        assert proxy.generate(num_return_sequences=6).status_code == 200
-        assert (first.seen.most_in_flight, second.seen.most_in_flight) == (3, 3)
+        with RawConnection(proxy.port) as connection:
+            connection.send(generate_request(b'{"prompt": "p", "num_return_sequences": 6}'))
+            wait_until(lambda: first.seen.in_flight + second.seen.in_flight == 6, "all six are generated")
+            assert (first.seen.in_flight, second.seen.in_flight) == (3, 3)
+            gate.open()
+            assert connection.answer().status == 200
 
 
-def test_a_removed_upstream_finishes_its_request_and_takes_no_more(proxy: RunningProxy, engine: FakeEngine) -> None:
-    engine.behaviour = Behaviour(delay_s=0.3)
+def test_a_removed_upstream_finishes_its_request_and_takes_no_more(
+    proxy: RunningProxy, engine: FakeEngine, gate: Gate
+) -> None:
+    engine.behaviour = Behaviour(gate=gate)
     with fake_engine() as new:
         connection = proxy.connect()
         connection.sendall(proxy.raw_generate(b'{"prompt": "p"}'))
@@ -144,10 +152,11 @@ def test_a_removed_upstream_finishes_its_request_and_takes_no_more(proxy: Runnin
         assert [(u["observed"], u["in_flight"]) for u in leaving] == [("draining", 1)]
         proxy.wait_for("active")
         assert proxy.generate().status_code == 200
+        gate.open()
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
         connection.close()
         assert (len(engine.seen.generations), len(new.seen.generations)) == (1, 1)
-        assert [u["id"] for u in proxy.status()["upstreams"]] == ["new"]
+        wait_until(lambda: [u["id"] for u in proxy.status()["upstreams"]] == ["new"], "the old engine is gone")
 
 
 def test_a_broken_new_table_keeps_the_old_one_and_is_shown(proxy: RunningProxy) -> None:

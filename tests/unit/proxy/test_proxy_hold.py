@@ -4,8 +4,9 @@ from collections.abc import Iterator
 import pytest
 import requests
 
+from fakes.engine_waits import Gate
 from fakes.fake_engine import Behaviour, Failure, FakeEngine, fake_engine
-from fakes.running_proxy import RunningProxy, load_on, wait_until
+from fakes.running_proxy import DEADLINE_S, RunningProxy, load_on, wait_until
 from scout_proxy.route_table import Hold, Limits, Upstream, UpstreamState
 
 NOT_LOADED = {"detail": "Model or tokenizer not loaded"}
@@ -46,7 +47,7 @@ class Asked:
 
     def statuses(self) -> list[int]:
         for thread in self._threads:
-            thread.join(10)
+            thread.join(DEADLINE_S)
         return [answer.status_code for answer in self.answers]
 
 
@@ -217,12 +218,13 @@ def test_a_request_that_is_done_again_gets_the_new_models_prompt_format_and_room
 
 @pytest.mark.parametrize("failure", [Failure.CLOSED, Failure.TRUNCATED, Failure.UNHEALTHY])
 def test_a_request_whose_engine_fails_under_a_hold_waits_like_a_new_one(
-    proxy: RunningProxy, engine: FakeEngine, new: FakeEngine, failure: Failure
+    proxy: RunningProxy, engine: FakeEngine, new: FakeEngine, gate: Gate, failure: Failure
 ) -> None:
-    engine.behaviour = Behaviour(delay_s=0.2, failure=failure)
+    engine.behaviour = Behaviour(gate=gate, failure=failure)
     asked = Asked(proxy)
     wait_until(lambda: engine.seen.in_flight, "the old engine works")
     hold(proxy, engine)
+    gate.open()
 
     wait_for_held(proxy, 1)
     proxy.configure(upstreams=(declared(new, "new"),), hold=None)

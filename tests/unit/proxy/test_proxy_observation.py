@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from fakes.api_keys import ALICE, api_key, api_keys, bearer
+from fakes.engine_waits import Gate
 from fakes.fake_engine import Behaviour, Failure, FakeEngine, fake_engine
 from fakes.otlp_receiver import OtlpReceiver, attributes, otlp_receiver
 from fakes.running_proxy import RunningProxy, route_table, running_proxy, wait_until
@@ -220,23 +221,25 @@ def test_what_is_forwarded_is_part_of_the_trace_too(
 
 
 def test_a_wait_for_a_place_is_a_span_and_a_part_of_the_line(
-    receiver: OtlpReceiver, log: pytest.LogCaptureFixture, tmp_path: Path
+    receiver: OtlpReceiver, log: pytest.LogCaptureFixture, gate: Gate, tmp_path: Path
 ) -> None:
     observer = Observer(access_log=AccessLog(one_in=1), tracer=open_tracer(receiver.url, {}))
-    narrow = Behaviour(delay_s=0.2, max_concurrent_requests=1)
+    narrow = Behaviour(gate=gate, max_concurrent_requests=1)
     with (
         fake_engine(narrow) as engine,
         running_proxy(tmp_path / "routes.json", route_table(engine.url), observer=observer) as proxy,
     ):
         proxy.wait_for("active")
         with ThreadPoolExecutor(2) as clients:
-            answers = list(clients.map(lambda prompt: proxy.generate(prompt=prompt), ["one", "two"]))
-        assert [answer.status_code for answer in answers] == [200, 200]
+            asked = [clients.submit(proxy.generate, prompt=prompt) for prompt in ("one", "two")]
+            wait_until(lambda: proxy.status()["queue"]["waiting"] == 1, "one waits for the other's place")
+            gate.open()
+        assert [one.result().status_code for one in asked] == [200, 200]
 
     waited = [line["queue_s"] for line in lines(log) if "queue_s" in line]
     queue = receiver.named("queue")
     assert len(waited) == 1
-    assert 0.05 < waited[0] < 5
+    assert waited[0] > 0
     assert (queue.end_time_unix_nano - queue.start_time_unix_nano) / 1e9 == pytest.approx(waited[0], abs=1e-3)
 
 

@@ -1,11 +1,13 @@
 """The OpenAI routes over an engine: what it is asked, and what its answers become."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from fakes.engine_streams import USAGE, Ending, Stream
+from fakes.engine_waits import Gate
 from fakes.fake_engine import FakeEngine
 from fakes.openai_requests import CHAT, COMPLETIONS, MESSAGES, MODEL, ask, chunks_of, text_of
 from fakes.running_proxy import RunningProxy, wait_until
@@ -96,26 +98,31 @@ def test_reasons_are_openais(proxy: RunningProxy, engine: FakeEngine, path: str,
 
 
 @BOTH
-def test_choices_are_requests_of_their_own_with_other_seeds(proxy: RunningProxy, engine: FakeEngine, path: str) -> None:
-    engine.behaviour.delay_s = 0.1
-
-    answer = ask(proxy, path, n=3, seed=2**31 - 1)
+def test_choices_are_requests_of_their_own_with_other_seeds(
+    proxy: RunningProxy, engine: FakeEngine, gate: Gate, path: str
+) -> None:
+    engine.behaviour.gate = gate
+    with ThreadPoolExecutor(1) as client:
+        asked = client.submit(ask, proxy, path, n=3, seed=2**31 - 1)
+        wait_until(lambda: engine.seen.in_flight == 3, "all three are generated")
+        gate.open()
+    answer = asked.result()
 
     assert [choice["index"] for choice in answer.json()["choices"]] == [0, 1, 2]
     assert answer.json()["usage"] == {"prompt_tokens": 3, "completion_tokens": 15, "total_tokens": 18}
-    assert engine.seen.most_in_flight == 3
     assert {body["seed"] for body in engine.seen.generations} == {2**31 - 1, 0, 1}
     assert not any("n" in body for body in engine.seen.generations)
 
 
 @BOTH
 def test_streamed_choices_are_interleaved(proxy: RunningProxy, engine: FakeEngine, path: str) -> None:
-    engine.behaviour.stream = Stream(delay_s=0.02)
+    # So slow that a machine which stands still for a moment does not make one choice come whole before the other.
+    engine.behaviour.stream = Stream(delay_s=0.2)
 
     chunks = chunks_of(ask(proxy, path, n=2, stream=True, stream_options={"include_usage": True}))
 
     told: list[Any] = [chunk["choices"][0] for chunk in chunks[:-1]]
-    assert {choice["index"] for choice in told[:3]} == {0, 1}
+    assert {choice["index"] for choice in told[:4]} == {0, 1}
     for index in (0, 1):
         own = [choice for choice in told if choice["index"] == index]
         assert "".join(map(text_of, own)) == " one two three"
@@ -184,7 +191,7 @@ def test_a_stop_string_that_the_engine_does_not_notice_ends_it(
 
     assert "".join(text_of(chunk["choices"][0]) for chunk in chunks[:-1]) == " one "
     assert chunks[-1]["usage"] == {"prompt_tokens": 2, "completion_tokens": 2, "total_tokens": 4}
-    wait_until(lambda: engine.seen.cancelled == 1, "the engine is stopped", 1)
+    wait_until(lambda: engine.seen.cancelled == 1, "the engine is stopped")
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -12,7 +12,7 @@ import requests
 from fakes.engine_streams import Ending, Stream
 from fakes.fake_engine import Behaviour, Failure, FakeEngine
 from fakes.openai_requests import BODIES, CHAT, COMPLETIONS, MODEL, ask, error_of
-from fakes.running_proxy import RunningProxy, route_table, running_proxy, wait_until
+from fakes.running_proxy import DEADLINE_S, RunningProxy, route_table, running_proxy, wait_until
 
 BOTH = pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
 
@@ -147,7 +147,7 @@ def test_one_choice_that_fails_ends_them_all(proxy: RunningProxy, engine: FakeEn
     answer = ask(proxy, n=2)
 
     assert answer.status_code == 500
-    wait_until(lambda: engine.seen.cancelled == 1, "the other one is cancelled", 1)
+    wait_until(lambda: engine.seen.cancelled == 1, "the other one is cancelled")
 
 
 NO_ROOM = "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 1024. Given: 30 and 1000"
@@ -188,10 +188,11 @@ def test_a_completion_is_cut_to_the_room_behind_its_prompt(proxy: RunningProxy, 
 def test_a_client_that_goes_away_frees_the_engine(proxy: RunningProxy, engine: FakeEngine, path: str) -> None:
     engine.behaviour.stream = Stream(ending=Ending.SILENCE, ends_after=1)
     body = {**BODIES[path], "stream": True, "n": 2}
-    with requests.post(proxy.url + path, json=body, stream=True, timeout=5) as answer:
+    with requests.post(proxy.url + path, json=body, stream=True, timeout=DEADLINE_S) as answer:
         assert next(answer.iter_content(1))
+        wait_until(lambda: engine.seen.in_flight == 2, "both choices are generated")
 
-    wait_until(lambda: engine.seen.cancelled == 2, "the engine is free", 1)
+    wait_until(lambda: engine.seen.cancelled == 2, "the engine is free")
 
 
 def test_a_trace_and_the_requests_id_go_on(proxy: RunningProxy, engine: FakeEngine) -> None:

@@ -46,6 +46,7 @@ def test_status_shows_declared_and_observed_state(proxy: RunningProxy, engine: F
 
 def test_metrics_count_requests_tokens_and_upstreams(proxy: RunningProxy) -> None:
     proxy.generate()
+    wait_until(lambda: proxy.samples()["scout_proxy_requests_in_flight",] == 1, "nothing is left of other tests")
     assert proxy.get("/metrics").headers["Content-Type"].startswith("text/plain")
     before = proxy.samples()
 

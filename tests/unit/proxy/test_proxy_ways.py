@@ -21,7 +21,7 @@ from fakes.engine_streams import Ending, Stream
 from fakes.engine_waits import Gate
 from fakes.fake_engine import Behaviour, Failure, FakeEngine, fake_engine
 from fakes.raw_http import RawAnswer, RawConnection, ask_at_once, generate_request
-from fakes.running_proxy import RunningProxy, route_table, running_proxy, wait_until
+from fakes.running_proxy import DEADLINE_S, RunningProxy, route_table, running_proxy, wait_until
 from scout_proxy.app import Proxy
 from scout_proxy.generate.front import Front
 from scout_proxy.generate.quick_answers import QuickAnswers
@@ -92,11 +92,11 @@ class Ways:
         finally:
             gate.open()
             for thread in asking:
-                thread.join(10)
+                thread.join(DEADLINE_S)
 
 
 def _comparable(answer: RawAnswer) -> tuple[bytes, bytes]:
-    head = re.sub(rb"(?m)^(date|age|server-timing): .*", rb"\1", answer.head)
+    head = re.sub(rb"(?m)^(date|age|server-timing|retry-after): .*", rb"\1", answer.head)
     if b"sent-id" not in head:
         head = re.sub(rb"x-request-id: [0-9a-f]+", b"x-request-id", head)
     return head, answer.body

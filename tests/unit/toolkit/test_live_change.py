@@ -71,10 +71,10 @@ def test_a_deployment_with_keys_starts_and_its_owner_needs_none(operator: Operat
     operator.up(keys(f"alice: {ALICE}"), **WITH_KEYS)
 
     url = operator.scripted.spec.url
-    assert call_api(url, "/generate", body={}, timeout_s=5).status == 401
-    assert call_api(url, "/generate", body={}, timeout_s=5, key=ALICE).status == 200
+    assert call_api(url, "/generate", body={}, timeout_s=30).status == 401
+    assert call_api(url, "/generate", body={}, timeout_s=30, key=ALICE).status == 200
     own = operator.scripted.runtime.store("scripted").operator_key()
-    assert call_api(url, "/status", timeout_s=5, key=own).status == 200
+    assert call_api(url, "/status", timeout_s=30, key=own).status == 200
     # A key is in no file but the owner's own one, in a private file.
     files = [path for path in operator.folder.rglob("*") if path.is_file()]
     assert own is not None
@@ -100,7 +100,7 @@ def test_other_keys_are_said_by_name_and_change_nothing_by_themselves(operator: 
 
     assert caught.value.evidence == ("proxy/keys: 'bob' is new", "proxy/keys: 'alice' is gone")
     assert caught.value.next_step == ("the same command with --replace applies them at once; nothing is started again")
-    assert call_api(operator.scripted.spec.url, "/generate", body={}, timeout_s=5, key=ALICE).status == 200
+    assert call_api(operator.scripted.spec.url, "/generate", body={}, timeout_s=30, key=ALICE).status == 200
 
 
 def test_other_keys_are_applied_while_everything_runs(operator: Operator) -> None:
@@ -110,8 +110,8 @@ def test_other_keys_are_applied_while_everything_runs(operator: Operator) -> Non
     assert not operator.up(keys(f"bob: {BOB}"), may_replace=True, **WITH_KEYS).was_running
 
     url = operator.scripted.spec.url
-    assert call_api(url, "/generate", body={}, timeout_s=5, key=ALICE).status == 401
-    assert call_api(url, "/generate", body={}, timeout_s=5, key=BOB).status == 200
+    assert call_api(url, "/generate", body={}, timeout_s=30, key=ALICE).status == 401
+    assert call_api(url, "/generate", body={}, timeout_s=30, key=BOB).status == 200
     assert operator.pids() == before
     assert operator.up(keys(f"bob: {BOB}"), **WITH_KEYS).was_running
 
@@ -120,10 +120,10 @@ def test_an_open_api_is_closed_and_opened_while_it_runs(operator: Operator) -> N
     operator.up()
 
     operator.up(keys(f"alice: {ALICE}"), may_replace=True, **WITH_KEYS)
-    assert call_api(operator.scripted.spec.url, "/generate", body={}, timeout_s=5).status == 401
+    assert call_api(operator.scripted.spec.url, "/generate", body={}, timeout_s=30).status == 401
 
     operator.up(may_replace=True)
-    assert call_api(operator.scripted.spec.url, "/generate", body={}, timeout_s=5).status == 200
+    assert call_api(operator.scripted.spec.url, "/generate", body={}, timeout_s=30).status == 200
     assert not (operator.folder / "operator-key").exists()
 
 

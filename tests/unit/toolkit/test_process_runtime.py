@@ -40,7 +40,7 @@ def test_up_shows_the_phases_and_returns_when_the_first_generation_worked(script
 
     assert not result.was_running
     assert shown[-1].phase == "first generation"
-    assert call_api(scripted.spec.url, "/generate", body={}, timeout_s=5).status == 200
+    assert call_api(scripted.spec.url, "/generate", body={}, timeout_s=30).status == 200
     assert scripted.status().state is DeploymentState.READY
     (upstream,) = read_route_table(scripted.runtime.store(scripted.spec.name).routes).upstreams
     assert (upstream.state, upstream.phase) == (UpstreamState.RUNNING, None)
@@ -202,7 +202,7 @@ def test_a_deployment_keeps_nothing_open_that_its_caller_had_open(scripted: Scri
     os.close(private)
     os.close(inherited)
 
-    assert select.select([ours], [], [], 5)[0] == [ours]
+    assert select.select([ours], [], [], 30)[0] == [ours]
     os.close(ours)
 
 

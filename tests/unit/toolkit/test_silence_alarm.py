@@ -14,7 +14,7 @@ def test_a_silence_is_said_while_the_work_is_blocked() -> None:
         said.set()
 
     with SilenceAlarm(0.01, say):
-        assert said.wait(10)
+        assert said.wait(30)
 
     (silent_s,) = heard
     assert silent_s >= 0.01
@@ -29,9 +29,9 @@ def test_a_sign_of_life_ends_a_silence_and_another_one_is_said_again() -> None:
         said.release()
 
     with SilenceAlarm(0.01, say) as alarm:
-        assert said.acquire(timeout=10)
+        assert said.acquire(timeout=30)
         alarm.touch()
-        assert said.acquire(timeout=10)
+        assert said.acquire(timeout=30)
 
     assert len(heard) == 2
 

@@ -38,7 +38,7 @@ def test_a_killed_process_comes_back(scripted: ScriptedDeployment, role: str) ->
     assert scripted.process(role).restarts == 1
     assert scripted.process(role).last_exit is not None
     assert read_route_table(routes).upstreams[0].state is UpstreamState.RUNNING
-    assert call_api(scripted.spec.url, "/generate", body={}, timeout_s=5).status == 200
+    assert call_api(scripted.spec.url, "/generate", body={}, timeout_s=30).status == 200
 
 
 def test_a_process_that_cannot_be_started_again_at_once_is_tried_again_later(
@@ -51,7 +51,7 @@ def test_a_process_that_cannot_be_started_again_at_once_is_tried_again_later(
     python.unlink()
     scripted.kill("engine")
 
-    scripted.wait_until(lambda _: scripted.process("engine").restarts == 2)
+    scripted.wait_until(lambda _: scripted.process("engine").restarts >= 2)
     python.symlink_to(sys.executable)
 
     scripted.wait_ready()
@@ -66,7 +66,7 @@ def test_a_first_start_that_fails_is_explained_and_leaves_the_proxy_answering_50
     status = scripted.wait_until(lambda status: status.state is DeploymentState.FAILED)
     assert scripted.process("engine").identity is None
     assert scripted.process("engine").restarts == 0
-    assert call_api(scripted.spec.url, "/generate", body={}, timeout_s=5).status == 503
+    assert call_api(scripted.spec.url, "/generate", body={}, timeout_s=30).status == 503
     evidence = json.loads(next(scripted.evidence.glob("*-engine.json")).read_text(encoding="utf-8"))
     assert evidence["exit_code"] == 3
     assert "scout-engine: error: /models/a.gguf is not a GGUF file" in evidence["log"]
@@ -104,9 +104,9 @@ def test_an_engine_that_was_ready_and_dies_again_and_again_is_retried_later_each
     scripted.behave("die 7 out of order")
     scripted.kill("engine")
 
-    status = scripted.wait_until(lambda _: scripted.process("engine").restarts == 3)
+    status = scripted.wait_until(lambda _: scripted.process("engine").restarts >= 3)
 
     assert status.state is DeploymentState.RECOVERING
-    assert call_api(scripted.spec.url, "/generate", body={}, timeout_s=5).status == 503
+    assert call_api(scripted.spec.url, "/generate", body={}, timeout_s=30).status == 503
     scripted.behave("serve")
     scripted.wait_ready()

@@ -54,7 +54,7 @@ def test_a_connection_that_is_refused_has_its_plain_cause() -> None:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/private?signature=secret"
         with pytest.raises(requests.ConnectionError) as caught:
-            requests.get(url, timeout=10)
+            requests.get(url, timeout=30)
 
     error = explained(caught.value)
 
