@@ -8,7 +8,8 @@ from typing import Protocol
 
 from scout_deploy.containers.deployment import WEIGHTS_FOLDER, Weights
 from scout_deploy.containers.spec import Mount
-from scout_deploy.errors import DeployError
+from scout_deploy.errors import DeployError, ModelFileError
+from scout_deploy.fit.shape import absurd_number
 from scout_deploy.hub import DEFAULT_REVISION, Hub
 from scout_deploy.known_models import known_facts
 from scout_deploy.model_facts import ModelFacts, facts_of_config
@@ -120,11 +121,21 @@ class CacheSource:
 
 
 def expected_facts(hub: Hub, model_id: str, revision: str, *, ask_hub: bool) -> ModelFacts:
-    """Return the facts of a model whose weights are not here: from its published config, else as recorded with us."""
+    """Return the facts of a model whose weights are not here: from its published config, else as recorded with us.
+
+    Raises:
+        DeployError: There is no such model, or its config has numbers that no model can have.
+    """
     if ask_hub:
         # The download will say what is wrong with the network.
         with contextlib.suppress(HubUnreachableError):
-            return facts_of_config(hub.read_config(model_id, revision))
+            config = hub.read_config(model_id, revision)
+            if (problem := absurd_number(config)) is not None:
+                raise ModelFileError(
+                    f"no engine can load {model_id}: its {problem}",
+                    next_step="choose another revision or checkpoint, and tell its owners",
+                )
+            return facts_of_config(config)
     return known_facts(model_id) or ModelFacts()
 
 

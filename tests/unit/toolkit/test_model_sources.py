@@ -8,7 +8,7 @@ import pytest
 
 from fakes.hub_server import COMMIT, HubServer
 from fakes.safetensors_file import safetensors_file
-from scout_deploy.errors import DeployError, WeightsError
+from scout_deploy.errors import DeployError, ModelFileError, WeightsError
 from scout_deploy.hub import Hub
 from scout_deploy.model_facts import ModelFacts
 from scout_deploy.model_sources import CacheSource, FolderSource, ModelSource, model_source
@@ -75,6 +75,19 @@ def test_a_known_model_is_recognised_without_network(server: HubServer, hub: Hub
 def test_a_model_that_does_not_exist_is_said_before_anything_is_pulled(hub: Hub, cache: Path) -> None:
     with pytest.raises(WeightsError, match="acme/none"):
         source(hub, cache, model_id="acme/none").expect()
+
+
+def test_a_config_with_absurd_numbers_is_refused_before_the_weights_come(
+    server: HubServer, hub: Hub, cache: Path
+) -> None:
+    server.add(MODEL, FILES | {"config.json": b'{"model_type": "llama", "num_attention_heads": -3}'})
+
+    with pytest.raises(
+        ModelFileError, match=r"acme/small-chat: its config\.json says num_attention_heads: -3, which no"
+    ):
+        source(hub, cache).expect()
+
+    assert server.contents_seen("model.safetensors") == []
 
 
 def test_weights_are_fetched_and_served_from_their_commit(hub: Hub, cache: Path) -> None:

@@ -19,6 +19,12 @@ _MOST = {
     "max_positions": 1_000_000_000,
 }
 
+# What every model has, by the names that architectures give it.
+_HEADS = ("num_attention_heads", "n_head", "n_heads")
+_HIDDEN = ("hidden_size", "n_embd", "d_model")
+_LAYERS = ("num_hidden_layers", "n_layer", "n_layers")
+_VOCABULARY = ("vocab_size",)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Latent:
@@ -71,21 +77,20 @@ def read_shape(config: Mapping[str, Any]) -> ModelShape:
     Raises:
         UnusableFactsError: A number that is needed is missing, no number, or absurd.
     """
-    nested = config.get("text_config")
-    text: Mapping[str, Any] = {**config, **nested} if isinstance(nested, dict) else config
+    text = _text_part(config)
     numbers = _Numbers(text)
-    heads = numbers.need("attention_heads", "num_attention_heads", "n_head", "n_heads")
-    hidden = numbers.need("hidden_size", "hidden_size", "n_embd", "d_model")
+    heads = numbers.need("attention_heads", *_HEADS)
+    hidden = numbers.need("hidden_size", *_HIDDEN)
     experts = numbers.get("experts", "num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
     return ModelShape(
         architecture=str(config.get("model_type") or text.get("model_type") or "unknown"),
-        layers=numbers.need("layers", "num_hidden_layers", "n_layer", "n_layers"),
+        layers=numbers.need("layers", *_LAYERS),
         hidden_size=hidden,
         attention_heads=heads,
         kv_heads=_kv_heads(numbers, text, heads),
         head_dim=numbers.get("head_dim", "head_dim") or hidden // heads,
         intermediate_size=_intermediate(numbers, text, hidden, experts=bool(experts)),
-        vocab_size=numbers.need("vocab_size", "vocab_size"),
+        vocab_size=numbers.need("vocab_size", *_VOCABULARY),
         experts=experts or 0,
         experts_per_token=numbers.get("experts", "num_experts_per_tok", "moe_top_k") or (1 if experts else 0),
         shared_size=_shared(numbers, text),
@@ -97,6 +102,23 @@ def read_shape(config: Mapping[str, Any]) -> ModelShape:
         is_multimodal="vision_config" in config,
         custom_code=bool(config.get("auto_map")),
     )
+
+
+def absurd_number(config: Mapping[str, Any]) -> str | None:
+    """Say which number of a config no model can have; None where it has none such, whatever is missing."""
+    numbers = _Numbers(_text_part(config))
+    names = {"attention_heads": _HEADS, "hidden_size": _HIDDEN, "layers": _LAYERS, "vocab_size": _VOCABULARY}
+    try:
+        for what, keys in names.items():
+            numbers.get(what, *keys)
+    except UnusableFactsError as exc:
+        return str(exc)
+    return None
+
+
+def _text_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    nested = config.get("text_config")
+    return {**config, **nested} if isinstance(nested, dict) else config
 
 
 class _Numbers:
