@@ -15,7 +15,7 @@ from scout_proxy.cache.memory_store import MemoryStore
 from scout_proxy.cache.shared_cache import SharedCache
 from scout_proxy.errors import ProxyError
 from scout_proxy.generate.contract import API_VERSION
-from scout_proxy.generate.front import Front
+from scout_proxy.generate.front import Front, SideEntrance
 from scout_proxy.generate.generate_service import GenerateService
 from scout_proxy.generate.generation import Generator
 from scout_proxy.generate.quick_answers import QuickAnswers
@@ -37,6 +37,7 @@ from scout_proxy.routes.operator_routes import operator_routes
 from scout_proxy.routes.routing_errors import routing_error
 from scout_proxy.status import StatusReporter
 from scout_proxy.stopping import refuse_new
+from scout_proxy.trial.trials import Trials
 from scout_proxy.upstreams.balancer import Balancer
 from scout_proxy.upstreams.engine import Engines
 from scout_proxy.upstreams.engine_loading import load_tgi_engines
@@ -147,10 +148,14 @@ def create_proxy(
     metrics.read_queue(lambda: pool.admission.waiting - pool.admission.held)
     metrics.read_cache(lambda: _cache_figures(cache.memory, routes.served.table.cache))
 
+    side = SideEntrance()
+    trials = Trials(side, routes, pool, ids, observer)
+
     def apply(table: RouteTable) -> None:
         cache.apply(table)
         shared.apply(table.cache)
         pool.apply(table)
+        trials.apply()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -192,7 +197,9 @@ def create_proxy(
     app.serve_routes(openai_routes(routes, forwarder))
     reporter = StatusReporter(routes, pool, memory=cache.memory, shared_cache=lambda: shared.status, metrics=metrics)
     app.serve_routes(operator_routes(reporter, metrics, app.openapi))
-    front = Front(app, routes=routes, gate=gate, service=service, metrics=metrics, ids=ids, observer=observer)
+    front = Front(
+        app, routes=routes, gate=gate, service=service, metrics=metrics, ids=ids, observer=observer, side=side
+    )
     return Proxy(app, front, QuickAnswers(cache, gate, metrics, ids, observer))
 
 

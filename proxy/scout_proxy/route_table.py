@@ -217,6 +217,25 @@ class Hold(_Frozen):
     estimate_s: float | None = Field(default=None, ge=0)
 
 
+class Trial(_Frozen):
+    """Engines that somebody measures before they get any request: the gate of an update.
+
+    A `POST /generate` whose header `X-Scout-Trial` holds the trial's token goes to them alone, while they are on
+    standby; no other request does. It needs no API key, has none's limits, and knows no cache and no hold. That opens
+    the API to nobody: the token is random, whoever made it keeps it to itself for the minutes that the trial lasts, and
+    only its digest is here. Without a trial, or with another token, the header means nothing.
+
+    Args:
+        token_digest: SHA-256 of the token, in lower-case hexadecimal.
+        upstreams: Their ids.
+        template: Of their model, which the requests of everybody else may not use yet.
+    """
+
+    token_digest: str = Field(pattern="^[0-9a-f]{64}$")
+    upstreams: tuple[str, ...] = Field(min_length=1)
+    template: Template = Template()
+
+
 class RouteTable(_Frozen):
     """Everything the proxy is told. `revision` grows by one with every change; `hold` is set for an update's swap."""
 
@@ -232,6 +251,8 @@ class RouteTable(_Frozen):
     cors: Cors = Cors()
     upstreams: tuple[Upstream, ...] = ()
     hold: Hold | None = None
+    # Written only where it is set: a proxy of before does not know it, and serves no table with what it does not know.
+    trial: Trial | None = Field(default=None, exclude_if=lambda trial: trial is None)
 
 
 def read_route_table(path: Path) -> RouteTable:

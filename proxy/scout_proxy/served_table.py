@@ -1,6 +1,7 @@
 """A route table as it is served: with its prompt format compiled."""
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from scout_proxy.errors import GenerationFailedError
 from scout_proxy.prompt.control_tokens import ControlTokens
@@ -27,6 +28,15 @@ class ServedTable:
         if self.formatter is None:
             raise GenerationFailedError(f"the route table's template cannot be used: {self.template_error}")
         return self.formatter.format(prompt)
+
+
+class TableSource(Protocol):
+    """Knows the table of the moment."""
+
+    @property
+    def served(self) -> ServedTable:
+        """It."""
+        ...
 
 
 def serve_table(table: RouteTable, previous: ServedTable | None = None) -> ServedTable:

@@ -3,7 +3,9 @@
 FastAPI serves the route too, from the same parts, and describes it; both ways give the same bytes, as a test shows.
 """
 
+from dataclasses import dataclass
 from time import monotonic
+from typing import Protocol
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -17,27 +19,52 @@ from scout_proxy.http.outgoing import Outgoing
 from scout_proxy.http.request_id import RAW_HEADER, RequestIds
 from scout_proxy.observation.metrics import Metrics
 from scout_proxy.observation.observer import Observer
-from scout_proxy.route_watcher import RouteWatcher
 from scout_proxy.routes.error_answers import DefectError, log_defect, log_failure, raw_error
+from scout_proxy.served_table import TableSource
 
 _METHOD = "POST"
 
 
+class SideDoor(Protocol):
+    """Another way for some generations."""
+
+    def admit(self, scope: Scope) -> Scope | None:
+        """Return what is to be answered there of a request that may go this way; None for one that may not."""
+        ...
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one that was admitted."""
+        ...
+
+
+@dataclass(slots=True)
+class SideEntrance:
+    """Where a side door is, while there is one."""
+
+    door: SideDoor | None = None
+
+
 class Front:
-    """Answers generations itself and leaves everything else to the application."""
+    """Answers generations itself and leaves everything else to the application.
+
+    Args:
+        side: Asked first for each generation, while it has a door.
+    """
 
     def __init__(
         self,
         app: ASGIApp,
         *,
-        routes: RouteWatcher,
+        routes: TableSource,
         gate: Gate,
         service: GenerateService,
         metrics: Metrics,
         ids: RequestIds,
         observer: Observer,
+        side: SideEntrance | None = None,
     ) -> None:
         self._app = app
+        self._side = side or SideEntrance()
         self._ids = ids
         self._routes = routes
         self._gate = gate
@@ -50,6 +77,9 @@ class Front:
         """Answer one ASGI connection."""
         if scope["type"] != "http" or scope["path"] != ROUTE or scope["method"] != _METHOD:
             await self._app(scope, receive, send)
+            return
+        if (door := self._side.door) is not None and (admitted := door.admit(scope)) is not None:
+            await door.answer(admitted, receive, send)
             return
         # Of a header that is sent twice the first one counts, as everywhere.
         sent = dict(reversed(scope["headers"]))

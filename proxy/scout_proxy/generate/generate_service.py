@@ -21,7 +21,7 @@ from scout_proxy.http.connection import Connection
 from scout_proxy.http.outgoing import Outgoing, RawHeader
 from scout_proxy.observation.metrics import Metrics
 from scout_proxy.prompt.served_prompt import ServedPrompt
-from scout_proxy.route_watcher import RouteWatcher
+from scout_proxy.served_table import TableSource
 
 ROUTE = "/generate"
 _OK = 200
@@ -59,7 +59,7 @@ class GenerateService:
 
     def __init__(
         self,
-        routes: RouteWatcher,
+        routes: TableSource,
         cache: AnswerCache,
         generator: Generator,
         metrics: Metrics,

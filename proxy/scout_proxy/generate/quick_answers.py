@@ -15,11 +15,12 @@ from scout_proxy.generate.generate_service import ROUTE
 from scout_proxy.http.request_id import RAW_HEADER, RequestIds
 from scout_proxy.observation.metrics import Metrics
 from scout_proxy.observation.observer import Observer
+from scout_proxy.trial.trial_header import TRIAL_HEADER
 
 _STATUS = 200
 _METHOD = "POST"
 # What changes the answer, or has to be in it.
-_LEFT_TO_OTHERS = frozenset({b"cache-control", b"pragma", b"content-encoding", b"origin", b"expect"})
+_LEFT_TO_OTHERS = frozenset({b"cache-control", b"pragma", b"content-encoding", b"origin", b"expect", TRIAL_HEADER})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

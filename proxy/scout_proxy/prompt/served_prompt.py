@@ -1,6 +1,6 @@
 """A prompt in the format of the table that is served at the moment."""
 
-from scout_proxy.route_watcher import RouteWatcher
+from scout_proxy.served_table import TableSource
 
 
 class ServedPrompt:
@@ -10,7 +10,7 @@ class ServedPrompt:
         ProxyError: As `ServedTable.format_prompt` does.
     """
 
-    def __init__(self, routes: RouteWatcher, prompt: str) -> None:
+    def __init__(self, routes: TableSource, prompt: str) -> None:
         self._routes = routes
         self._prompt = prompt
         self._served = routes.served

@@ -2,14 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from scout_proxy.caller import Caller
 from scout_proxy.errors import AnswerCutOffError, NotLoadedError, OverloadedError, ProxyError
-from scout_proxy.upstreams.admission import Sightings
+from scout_proxy.upstreams.admission import Admission, Sightings
 from scout_proxy.upstreams.engine import Engine, EngineFacts
 from scout_proxy.upstreams.observed_upstream import ObservedUpstream
-from scout_proxy.upstreams.upstream_pool import UpstreamPool
 
 _T = TypeVar("_T")
 
@@ -27,6 +26,23 @@ class Attempt:
     has_sent: bool = False
 
 
+class Pool(Protocol):
+    """What work is balanced over."""
+
+    @property
+    def admission(self) -> Admission:
+        """Gives the places at its upstreams."""
+        ...
+
+    def limits(self) -> EngineFacts:
+        """Return what every upstream that takes requests has room for."""
+        ...
+
+    def eject_if_failing(self, upstream: ObservedUpstream) -> None:
+        """Take an upstream out that answers but fails generations."""
+        ...
+
+
 class Balancer:
     """Gives work to the upstream with the fewest requests in flight, as soon as one has a place for it.
 
@@ -34,7 +50,7 @@ class Balancer:
         on_retry: Told the id of the upstream that let work down, and how, whenever the work is done again.
     """
 
-    def __init__(self, pool: UpstreamPool, *, on_retry: Callable[[str, ProxyError], None]) -> None:
+    def __init__(self, pool: Pool, *, on_retry: Callable[[str, ProxyError], None]) -> None:
         self._pool = pool
         self._admission = pool.admission
         self._on_retry = on_retry

@@ -32,6 +32,9 @@ class UpstreamPool:
         load_engines: Opens the engines' client. Awaited in the background, so that the proxy answers before its
             libraries are imported.
         probe_timeout_s: Longest wait for an upstream's answer to a probe.
+
+    Attributes:
+        on_review: Called whenever an upstream was seen to serve or is lost, for whoever else gives out its places.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class UpstreamPool:
         self._leaving: list[ObservedUpstream] = []
         self._has_served = False
         self.admission = Admission(self)
+        self.on_review: Callable[[], None] = review_nothing
 
     def apply(self, table: RouteTable) -> None:
         """Take the table: new upstreams are probed, removed ones get no more requests and finish theirs."""
@@ -58,7 +62,7 @@ class UpstreamPool:
                 self._current[key] = ObservedUpstream(
                     upstream,
                     partial(_open, engines),
-                    on_change=self.admission.review,
+                    on_change=self._review,
                     probe_timeout_s=self._probe_timeout_s,
                 )
         self._forget_idle()
@@ -155,6 +159,10 @@ class UpstreamPool:
             if not self._engines.cancelled() and self._engines.exception() is None:
                 await self._engines.result().close()
 
+    def _review(self) -> None:
+        self.admission.review()
+        self.on_review()
+
     def _takers(self) -> list[ObservedUpstream]:
         return [upstream for upstream in self._current.values() if upstream.takes_requests]
 
@@ -165,6 +173,10 @@ class UpstreamPool:
 
     def _forget_idle(self) -> None:
         self._leaving = [upstream for upstream in self._leaving if upstream.in_flight]
+
+
+def review_nothing() -> None:
+    """Nobody else gives out places."""
 
 
 def _rank(upstream: ObservedUpstream) -> tuple[bool, int, float]:

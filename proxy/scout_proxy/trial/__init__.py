@@ -1,0 +1,1 @@
+"""Requests of whoever measures new engines, before anybody else's reach them."""
