@@ -6,6 +6,8 @@ from scout_loadtest.figures import Targets
 from scout_loadtest.step import StepResult
 
 FORMAT = 1
+GATE = "gate"
+"""The purpose of a step that decided over an exchange of engines."""
 
 
 class Subject(BaseModel):

@@ -1,8 +1,8 @@
 """Run one step in a process of its own: `python -m scout_loadtest.run_step`.
 
-Reads {"url", "load", "targets"} as JSON from its standard input, the API key from SCOUT_API_KEY, and prints events as
-lines of JSON: "progress" about once a second, then "result"; or "error", with which it exits with 2. SIGINT and SIGTERM
-end the load early.
+Reads {"url", "load", "targets", "headers"} as JSON from its standard input, the API key from SCOUT_API_KEY, and prints
+events as lines of JSON: "progress" about once a second, then "result"; or "error", with which it exits with 2. SIGINT
+and SIGTERM end the load early.
 """
 
 import json
@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import Any
 
 import gevent
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from scout_loadtest.errors import InputError
 from scout_loadtest.figures import Targets
@@ -25,13 +25,18 @@ WRONG_INPUT = 2
 
 
 class StepOrder(BaseModel):
-    """What is asked for."""
+    """What is asked for.
+
+    Args:
+        headers: Of every request, beside its own; they are in no result.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: str
     load: Load
     targets: Targets = Targets()
+    headers: dict[str, str] = Field(default_factory=dict, repr=False)
 
 
 def main() -> int:
@@ -43,6 +48,7 @@ def main() -> int:
             load=order.load,
             targets=order.targets,
             api_key=os.environ.get("SCOUT_API_KEY") or None,
+            headers=order.headers,
             tell=_tell,
         )
     except InputError as exc:

@@ -36,8 +36,9 @@ def main(how: str) -> int:
     if how == "until-told":
         told.wait()
     key = os.environ.get("SCOUT_API_KEY", "no key")
-    # Where the request went, and with which key, for the test to see.
-    said = record(0).model_copy(update={"error_text": f"{question['url']} {key}"})
+    # Where the request went, with which key and which headers, for the test to see.
+    headers = f" {question['headers']}" if question["headers"] else ""
+    said = record(0).model_copy(update={"error_text": f"{question['url']} {key}{headers}"})
     result = step_result([said], of=load, interrupted="SIGINT" if told.is_set() else None)
     say({"event": "result", "result": result.model_dump(mode="json")})
     return 0

@@ -19,6 +19,7 @@
     ├── NameConflictError (17)       somebody else's container, network or volume has the name
     ├── ReplaceFailedError (18)      the new engines did not work; the old ones serve again
     ├── ServiceLevelMissedError (19) the service level was not held at the rate that was asked for
+    ├── GateMissedError (20)         the new engines missed the service level; the old ones serve again
     └── LockDifferenceError (21)     what would run is not what the profile's lock says
 
 2 is also the command line's own status for a wrong option: both mean "your input is wrong". 130 is Ctrl-C. The command
@@ -158,6 +159,12 @@ class ServiceLevelMissedError(DeployError):
     """The service level was not held at the rate that was asked for."""
 
     exit_code = 19
+
+
+class GateMissedError(DeployError):
+    """The new engines missed the service level; the old ones serve again."""
+
+    exit_code = 20
 
 
 class LockDifferenceError(DeployError):

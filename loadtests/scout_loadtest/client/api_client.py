@@ -1,6 +1,6 @@
 """Sends requests and returns their records. One greenlet per request; connections are kept and used again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -29,6 +29,7 @@ from scout_loadtest.workload.request import PlannedRequest
 _EVENT_STREAM = "text/event-stream"
 _GENERATED = {"MISS", "BYPASS"}
 _MS_OF_TWO_DIGITS = 2
+NO_HEADERS: Mapping[str, str] = {}
 
 
 @dataclass
@@ -52,22 +53,30 @@ class ApiClient:
         connections: The most at a time.
         timeout_s: For a whole request.
         clock: Gives seconds since the load began.
+        headers: Of every request, beside its own.
 
     Raises:
         InputError: `url` is not an http or https address.
     """
 
     def __init__(
-        self, url: str, *, connections: int, timeout_s: float, api_key: str | None, clock: Callable[[], float]
+        self,
+        url: str,
+        *,
+        connections: int,
+        timeout_s: float,
+        api_key: str | None,
+        clock: Callable[[], float],
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> None:
         self._prefix = _path_of(url)
         self._clock = clock
         self._timeout_s = timeout_s
-        headers = {"User-Agent": "scout-loadtest"}
+        sent = {"User-Agent": "scout-loadtest", **headers}
         if api_key:
-            headers["Authorization"] = f"Bearer {api_key}"
+            sent["Authorization"] = f"Bearer {api_key}"
         self._http = HTTPClient.from_url(
-            url, headers=headers, concurrency=connections, connection_timeout=timeout_s, network_timeout=timeout_s
+            url, headers=sent, concurrency=connections, connection_timeout=timeout_s, network_timeout=timeout_s
         )
 
     def close(self) -> None:

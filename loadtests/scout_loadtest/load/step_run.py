@@ -2,14 +2,14 @@
 
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import gevent
 from gevent.event import Event
 
 from scout_loadtest.arrivals import due_times
-from scout_loadtest.client.api_client import ApiClient
+from scout_loadtest.client.api_client import NO_HEADERS, ApiClient
 from scout_loadtest.client_health import judge
 from scout_loadtest.errors import InputError
 from scout_loadtest.figures import Targets
@@ -38,13 +38,21 @@ class StepRun:
 
     Args:
         tell: Gets the progress, about once a second.
+        headers: Of every request, beside its own.
 
     Raises:
         InputError: Something of the load cannot be used.
     """
 
     def __init__(
-        self, *, url: str, load: Load, targets: Targets, api_key: str | None, tell: Callable[[Progress], None]
+        self,
+        *,
+        url: str,
+        load: Load,
+        targets: Targets,
+        api_key: str | None,
+        tell: Callable[[Progress], None],
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> None:
         _check(load)
         self._load = load
@@ -58,6 +66,7 @@ class StepRun:
         self._began_s = time.monotonic()
         self._url = url
         self._api_key = api_key
+        self._headers = headers
         self._new_client(1).close()  # tells of a wrong address before anything is sent
 
     def stop(self, reason: str) -> None:
@@ -127,6 +136,7 @@ class StepRun:
             connections=connections,
             timeout_s=self._load.request_timeout_s,
             api_key=self._api_key,
+            headers=self._headers,
             clock=self._elapsed_s,
         )
 

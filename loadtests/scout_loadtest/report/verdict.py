@@ -121,6 +121,8 @@ def _gate(step: Step) -> tuple[str, Tone]:
     if step.holds:
         return f"The gate was passed: {load_label(step.result.load)} held the service level.", Tone.GOOD
     because = f": {step.because}" if step.because else ""
+    if step.holds is None:
+        return f"The gate told nothing at {load_label(step.result.load)}{because}.", Tone.PLAIN
     return f"The gate was missed at {load_label(step.result.load)}{because}.", Tone.BAD
 
 

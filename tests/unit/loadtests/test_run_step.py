@@ -41,7 +41,7 @@ def load(data: Path, **changes: Any) -> Load:
     return Load(**(given | changes))
 
 
-def start(url: str, asked: Load, key: str = "") -> subprocess.Popen[str]:
+def start(url: str, asked: Load, key: str = "", **headers: str) -> subprocess.Popen[str]:
     child = subprocess.Popen(
         [sys.executable, "-m", "scout_loadtest.run_step"],
         stdin=subprocess.PIPE,
@@ -51,7 +51,7 @@ def start(url: str, asked: Load, key: str = "") -> subprocess.Popen[str]:
     )
     assert child.stdin
     order = {"url": url, "load": asked.model_dump(mode="json"), "targets": Targets(ttft_ms=60_000).model_dump()}
-    child.stdin.write(json.dumps(order))
+    child.stdin.write(json.dumps({**order, "headers": headers}))
     child.stdin.close()
     child.stdin = None
     return child
@@ -146,3 +146,16 @@ def test_wrong_input_is_told_with_its_place(data: Path) -> None:
     assert (child.returncode, said["event"]) == (2, "error")
     assert said["message"] == f'{data}:1: prompt should be a text that is not empty, got ""'
     assert "max_length" in said["next"]
+
+
+@pytest.mark.parametrize("arrival", [{"arrival": "constant", "rate": 20}, {"arrival": "closed", "users": 2}])
+def test_headers_are_sent_with_every_request_and_are_in_no_result(
+    folder: Path, data: Path, arrival: dict[str, Any]
+) -> None:
+    asked = Load.model_validate({"duration_s": 1, "mix": {"streamed": 1}, "data": data, **arrival})
+    with timed_api(folder, key="scout-secret") as api:
+        result = result_of(start(api.url, asked, Authorization="Bearer scout-secret"))
+
+    assert result.figures.errors == {}
+    assert result.figures.succeeded > 0
+    assert "scout-secret" not in result.model_dump_json()

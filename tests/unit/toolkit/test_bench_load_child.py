@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,15 @@ def test_no_key_of_this_environment_reaches_it_unasked(monkeypatch: pytest.Monke
 
 def test_the_key_is_on_no_command_line_and_in_no_text_of_it() -> None:
     assert "scout-secret" not in repr(child("good", key="scout-secret"))
+
+
+def test_headers_reach_it_where_nobody_else_reads_them() -> None:
+    sender = replace(child("good"), headers={"X-Secret": "scout-secret"})
+
+    result = sender.offer(load(), Targets(), lambda _: None)
+
+    assert result.records[0].error_text == "http://there no key {'X-Secret': 'scout-secret'}"
+    assert "scout-secret" not in repr(sender)
 
 
 def test_wrong_input_is_said_with_its_next_step() -> None:

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from fakes.bench_results import bench_run
+from fakes.bench_results import bench_run, record, step_result
 from scout_deploy.bench.run_choice import chosen_runs
 from scout_deploy.bench.run_files import write_run
 from scout_deploy.bench.run_store import KEPT_PER_IMAGE, RunStore
 from scout_deploy.errors import DeployError, StateError
+from scout_loadtest.bench_run import GATE, Step
 
 OLD, NEW = f"sha256:{'a1' * 32}", f"sha256:{'b2' * 32}"
 
@@ -60,6 +61,15 @@ def test_a_word_chooses_runs(store: RunStore, word: str, names: list[str]) -> No
     keep(store, "new-1", digest=NEW)
 
     assert sorted(run.id for run in chosen_runs(store, word)) == sorted(names)
+
+
+def test_a_gates_run_is_chosen_by_its_name_alone(store: RunStore) -> None:
+    keep(store, "old-1", digest=OLD)
+    gate = Step(purpose=GATE, starts_s=0.0, result=step_result([record(0)]), holds=True)
+    store.keep(bench_run("gate-1", image_digest=OLD, steps=(gate,)))
+
+    assert [run.id for run in chosen_runs(store, "scout")] == ["old-1"]
+    assert [run.id for run in chosen_runs(store, "gate-1")] == ["gate-1"]
 
 
 def test_a_file_is_a_run_too(store: RunStore, tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ class Benchmark:
         self.tell(name, None)
 
         def tell(progress: LoadProgress) -> None:
-            self.tell(name, _words(progress), percent=min(100.0, 100.0 * progress.elapsed_s / whole_s))
+            self.tell(name, progress_words(progress), percent=min(100.0, 100.0 * progress.elapsed_s / whole_s))
 
         began_s = self.clock()
         result = self.offer(load, targets_of(self.level), tell)
@@ -154,7 +154,8 @@ def _check_alive(result: StepResult) -> None:
         raise _EndedError(f"the service answers no more: the last {figures.requests} requests failed ({kinds})")
 
 
-def _words(progress: LoadProgress) -> str:
+def progress_words(progress: LoadProgress) -> str:
+    """Say how far a load is."""
     facts = [f"{progress.ended} answered", f"{progress.in_flight} in flight"]
     if progress.failed:
         facts.append(f"{progress.failed} failed")

@@ -71,11 +71,13 @@ class LoadChild:
 
     Args:
         key: The API key, which the child finds in its environment; None where the API asks for none.
+        headers: Of every request, told to the child where nobody else reads it.
         argv: What is run.
     """
 
     url: str
     key: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     argv: tuple[str, ...] = _ARGV
 
     def offer(self, load: Load, targets: Targets, tell: Callable[[LoadProgress], None]) -> StepResult:
@@ -100,7 +102,7 @@ class LoadChild:
             )
             reading = _Reading(process, tell)
             try:
-                _ask(process, self.url, load, targets)
+                self._ask(process, load, targets)
                 reading.to_end()
             except KeyboardInterrupt:
                 raise LoadInterrupted(_ended_early(process, reading)) from None
@@ -113,6 +115,19 @@ class LoadChild:
     def _environment(self) -> Mapping[str, str]:
         others = {name: value for name, value in os.environ.items() if name != KEY_VARIABLE}
         return others if self.key is None else {**others, KEY_VARIABLE: self.key}
+
+    def _ask(self, process: subprocess.Popen[str], load: Load, targets: Targets) -> None:
+        question = {
+            "url": self.url,
+            "load": load.model_dump(mode="json"),
+            "targets": targets.model_dump(mode="json"),
+            "headers": dict(self.headers),
+        }
+        with contextlib.suppress(OSError):
+            # Where it died already, its end says why.
+            if process.stdin is not None:
+                process.stdin.write(json.dumps(question) + "\n")
+                process.stdin.close()
 
 
 class _Reading:
@@ -140,15 +155,6 @@ class _Reading:
                     self.error = ProfileError(message, next_step=event.get("next"))
         except (ValueError, ValidationError) as exc:
             self.error = DeployError(f"what sends the requests said something odd: {line[:200]!r} ({exc})")
-
-
-def _ask(process: subprocess.Popen[str], url: str, load: Load, targets: Targets) -> None:
-    question = {"url": url, "load": load.model_dump(mode="json"), "targets": targets.model_dump(mode="json")}
-    with contextlib.suppress(OSError):
-        # Where it died already, its end says why.
-        if process.stdin is not None:
-            process.stdin.write(json.dumps(question) + "\n")
-            process.stdin.close()
 
 
 def _ended_early(process: subprocess.Popen[str], reading: _Reading) -> StepResult | None:

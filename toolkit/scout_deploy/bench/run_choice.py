@@ -4,7 +4,7 @@ from pathlib import Path
 
 from scout_deploy.bench.run_store import RunStore, read_run, short_digest
 from scout_deploy.errors import DeployError
-from scout_loadtest.bench_run import BenchRun
+from scout_loadtest.bench_run import GATE, BenchRun
 
 
 def chosen_runs(store: RunStore, word: str) -> tuple[BenchRun, ...]:
@@ -23,7 +23,8 @@ def chosen_runs(store: RunStore, word: str) -> tuple[BenchRun, ...]:
     if (kept := store.find(word)) is not None:
         return (read_run(kept),)
     deployment, _, of = word.partition("@")
-    own = [run for run in store.runs() if run.subject.deployment == deployment]
+    # A gate's run is short and has a load of its own: it is compared where somebody names it.
+    own = [run for run in store.runs() if run.subject.deployment == deployment and not is_gate(run)]
     if chosen := tuple(run for run in own if not of or _is_of(run, of)):
         return chosen
     what = f"no benchmark of '{deployment}'" if not own else f"no benchmark of '{deployment}' with '{of}'"
@@ -31,6 +32,11 @@ def chosen_runs(store: RunStore, word: str) -> tuple[BenchRun, ...]:
         f"'{word}' is neither a file nor a benchmark that is kept here; there is {what} either",
         next_step="scout-deploy bench list",
     )
+
+
+def is_gate(run: BenchRun) -> bool:
+    """Tell whether it is what `up --gate` measured."""
+    return any(step.purpose == GATE for step in run.steps)
 
 
 def _is_of(run: BenchRun, word: str) -> bool:

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 
 from scout_deploy.api_client import ApiClient
 from scout_deploy.cli.deployments import Deployments
-from scout_deploy.containers import labels
-from scout_deploy.containers.observation import ContainerObservation
+from scout_deploy.containers.observation import image_digest
 
 DEFAULT_URL = "http://127.0.0.1:2025"
 KEY_VARIABLE = "SCOUT_API_KEY"
@@ -64,14 +63,5 @@ def target_of(every: Deployments, name: str) -> ApiTarget:
         deployment=name,
         profile=seen.profile or None,
         settings=seen.settings,
-        image_digest=_image_digest(seen),
+        image_digest=next((image_digest(one) for one in seen.engines), None),
     )
-
-
-def _image_digest(seen: ContainerObservation) -> str | None:
-    """Return what tells this image from others of its name: the registry's digest, else the image's own."""
-    engine = next(iter(seen.engines), None)
-    if engine is None:
-        return None
-    _, _, digest = engine.labels.get(labels.IMAGE, "").partition("@")
-    return digest or engine.image_id or None

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from scout_deploy.bench.run_choice import chosen_runs, image_words
+from scout_deploy.bench.run_choice import chosen_runs, image_words, is_gate
 from scout_deploy.bench.run_files import write_report
 from scout_deploy.bench.run_store import RunStore
 from scout_deploy.cli.output import Output
@@ -100,9 +100,16 @@ def _document(run: BenchRun) -> dict[str, object]:
         "began_at": run.began_at,
         "took_s": run.took_s,
         **run.subject.model_dump(mode="json"),
+        "is_gate": is_gate(run),
         "highest_rate": run.highest_rate,
         "interrupted": run.interrupted,
     }
+
+
+def _gate_word(run: BenchRun) -> str:
+    if not is_gate(run):
+        return ""
+    return "gate passed" if all(step.holds for step in run.steps) else "gate not passed"
 
 
 def _table(runs: list[BenchRun]) -> Table:
@@ -118,6 +125,6 @@ def _table(runs: list[BenchRun]) -> Table:
             image_words(run),
             "-" if run.highest_rate is None else f"{run.highest_rate:.3g}/s",
             f"{most:.0f}",
-            "ended early" if run.interrupted else "",
+            "ended early" if run.interrupted else _gate_word(run),
         )
     return table

@@ -1,7 +1,6 @@
 """`scout-deploy bench run`."""
 
 import os
-import platform
 import tempfile
 import time
 from dataclasses import replace
@@ -12,6 +11,7 @@ import typer
 
 from scout_deploy.bench.benchmark import Benchmark, Measured
 from scout_deploy.bench.load_child import KEY_VARIABLE, LoadChild, require_locust
+from scout_deploy.bench.machine import this_machine
 from scout_deploy.bench.min_rate import check_min_rate, require_rate
 from scout_deploy.bench.plan import BenchPlan, quick_plan
 from scout_deploy.bench.readiness import check_ready, serving_facts
@@ -214,7 +214,7 @@ def _measure(
             began_at=began_at,
             took_s=measured.took_s,
             version=__version__,
-            machine=f"{platform.node()}, {platform.system()} {platform.machine()}, {os.cpu_count()} processors",
+            machine=this_machine(),
             subject=Subject(
                 url=target.url,
                 deployment=target.deployment,

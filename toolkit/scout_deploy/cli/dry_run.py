@@ -7,6 +7,7 @@ import typer
 
 from scout_deploy.cli.context import container_runtime, kept_memory
 from scout_deploy.cli.fit_view import HEADS, fit_document
+from scout_deploy.cli.gate import PlannedGate
 from scout_deploy.cli.output import Output
 from scout_deploy.cli.plan_view import ShownFit, show_plan
 from scout_deploy.cli.up_containers import draft_containers, expected_model, fit_check
@@ -35,22 +36,25 @@ class _Holders:
     own: frozenset[int] = frozenset()
 
 
-def dry_run_containers(output: Output, wish: Wish) -> None:
+def dry_run_containers(output: Output, wish: Wish, gate: PlannedGate | None = None) -> None:
     """Print what `up` would run, and whether it fits, as far as that is known here.
+
+    Args:
+        gate: What engines that are exchanged would have to pass.
 
     Raises:
         typer.Exit: `up` would refuse it; the status is the same.
     """
     deployment = draft_containers(wish)
     if wish.profile.hardware.cpu_only:
-        show_plan(output, deployment)
+        show_plan(output, deployment, gate=gate)
         return
     address = address_of_environment(os.environ)
     is_local = address is None or address.is_local
     box = machine_name() if address is None else box_of(address)
     check = fit_check(wish, box=box, starts=kept_memory().starts(), ask_hub=False)
     shown, works = _fit(check, wish, read_local_inventory() if is_local else Inventory())
-    show_plan(output, deployment, fit=shown)
+    show_plan(output, deployment, fit=shown, gate=gate)
     if not works:
         raise typer.Exit(GpuUnavailableError.exit_code)
 

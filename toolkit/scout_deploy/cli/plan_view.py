@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scout_deploy.api_keys.named_key import OPERATOR
+from scout_deploy.cli.gate import PlannedGate
 from scout_deploy.cli.output import Output
 from scout_deploy.containers.deployment import ContainerDeployment
 from scout_deploy.containers.spec import ContainerSpec
@@ -34,17 +35,24 @@ def show_plan(
     remarks: Sequence[str] = (),
     *,
     fit: ShownFit | None = None,
+    gate: PlannedGate | None = None,
 ) -> None:
     """Print a plan for a person, or whole as JSON; of API keys their names.
 
     Args:
         remarks: Of a deployment of processes; one of containers has its own.
+        gate: What engines that are exchanged would have to pass.
     """
     document = _without_secrets(plan.model_dump(mode="json"))
+    if gate is not None:
+        level = gate.level.model_dump(mode="json")
+        document["gate"] = {"users": gate.users, "duration_s": gate.duration_s, "service_level": level}
     output.document({**document, "fit": None if fit is None else fit.document})
     first, *lines = _container_lines(plan) if isinstance(plan, ContainerDeployment) else _process_lines(plan, remarks)
     for line in (first, *(() if fit is None else fit.lines), *lines):
         output.line(line)
+    if gate is not None:
+        output.line(gate.line)
 
 
 def _without_secrets(document: dict[str, Any]) -> dict[str, Any]:

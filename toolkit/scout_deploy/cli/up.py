@@ -8,10 +8,13 @@ from typing import Annotated
 
 import typer
 
+from scout_deploy.bench.bench_gate import BenchGate
+from scout_deploy.bench.gate_load import DURATION_S
 from scout_deploy.bring_up import bring_up
 from scout_deploy.cli.context import DEFAULT_DEPLOYMENT, MAX_TIMEOUT_S, kept_memory, process_runtime
 from scout_deploy.cli.deployments import deployments
 from scout_deploy.cli.embedded_view import plan_embedded_memory
+from scout_deploy.cli.gate import PlannedGate, check_gate, make_gate, planned_gate
 from scout_deploy.cli.invocation import command_name
 from scout_deploy.cli.locking import pins_of
 from scout_deploy.cli.output import Output
@@ -63,6 +66,17 @@ def up(
         bool,
         typer.Option("--replace", help="Exchange a running deployment whose settings differ, losing no request."),
     ] = False,
+    has_gate: Annotated[
+        bool,
+        typer.Option(
+            "--gate",
+            help="With --replace: measure the new engines before they get requests, and go back to the old ones where "
+            "they miss the profile's service level.",
+        ),
+    ] = False,
+    gate_duration: Annotated[
+        float, typer.Option(min=3.0, max=600.0, metavar="S", help="Seconds that --gate measures for.")
+    ] = DURATION_S,
     force: Annotated[bool, typer.Option("--force", help="Start even what the plan says cannot work.")] = False,
     locked: Annotated[
         bool, typer.Option("--locked", help="Run exactly what the profile's lock says, or say what differs.")
@@ -80,20 +94,24 @@ def up(
     if locked:
         wish = replace(wish, pins=pins_of(loaded, wish))
     in_containers = loaded.profile.engine.kind != "embedded"
+    if has_gate:
+        check_gate(loaded.profile, in_containers=in_containers, may_replace=may_replace)
     if dry_run:
         secrets = make_secrets(loaded.profile, os.environ, KeptSecrets())
         if in_containers:
-            _dry_run_containers(output, replace(wish, secrets=secrets))
+            planned = planned_gate(loaded.profile, gate_duration) if has_gate else None
+            _dry_run_containers(output, replace(wish, secrets=secrets), planned)
         else:
             plan = _plan(loaded, wish, process_runtime(), secrets)
             memory = plan_embedded_memory(loaded, None, kept_memory().starts())
             fit = ShownFit(lines=(f"{memory.head}: {memory.need}",), document=memory.document)
             show_plan(output, plan, proxy_remarks(loaded.profile), fit=fit)
         return
+    gate = make_gate(output, loaded.profile, gate_duration) if has_gate else None
     output.line(f"scout-deploy {__version__}: deployment '{name}' from profile '{loaded.name}'")
     with ended_like_ctrl_c():
         result = (
-            _up_containers(output, wish, may_replace=may_replace)
+            _up_containers(output, wish, may_replace=may_replace, gate=gate)
             if in_containers
             else _up_processes(output, loaded, wish, may_replace=may_replace)
         )
@@ -124,13 +142,13 @@ def _up_processes(output: Output, loaded: LoadedProfile, wish: Wish, *, may_repl
     return result
 
 
-def _dry_run_containers(output: Output, wish: Wish) -> None:
+def _dry_run_containers(output: Output, wish: Wish, gate: PlannedGate | None) -> None:
     from scout_deploy.cli.dry_run import dry_run_containers
 
-    dry_run_containers(output, wish)
+    dry_run_containers(output, wish, gate)
 
 
-def _up_containers(output: Output, wish: Wish, *, may_replace: bool) -> Up:
+def _up_containers(output: Output, wish: Wish, *, may_replace: bool, gate: BenchGate | None) -> Up:
     from scout_deploy.cli.up_containers import up_containers
 
     if wish.name in process_runtime().names():
@@ -138,7 +156,7 @@ def _up_containers(output: Output, wish: Wish, *, may_replace: bool) -> Up:
             f"deployment '{wish.name}' runs already, as processes of this machine",
             next_step=f"scout-deploy down {wish.name}, or choose another name: scout-deploy up --name OTHER",
         )
-    return up_containers(output, wish, may_replace=may_replace)
+    return up_containers(output, wish, may_replace=may_replace, gate=gate)
 
 
 def _plan(loaded: LoadedProfile, wish: Wish, runtime: ProcessRuntime, secrets: ProxySecrets) -> DeploymentSpec:

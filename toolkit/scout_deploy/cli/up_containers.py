@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 from scout_deploy.cli.context import container_runtime
+from scout_deploy.cli.gate import check_reach
 from scout_deploy.cli.output import Output
 from scout_deploy.cli.start_view import StartView
 from scout_deploy.cli.weights_source import own_hub, weights_source
@@ -24,21 +25,28 @@ from scout_deploy.runtimes.container_runtime import ContainerRuntime
 from scout_deploy.runtimes.container_up import bring_up_containers
 from scout_deploy.runtimes.docker_address import address_of_environment, box_of
 from scout_deploy.runtimes.docker_engine import DockerEngine
+from scout_deploy.runtimes.engine_gate import EngineGate
 from scout_deploy.runtimes.gpu_probe import probe_gpus
 from scout_deploy.runtimes.images import Images
 from scout_deploy.served_model import ServedModel
 from scout_deploy.xdg import cache_directory
 
 
-def up_containers(output: Output, wish: Wish, *, may_replace: bool) -> Up:
-    """Start or exchange a deployment of containers, and return when it generated."""
+def up_containers(output: Output, wish: Wish, *, may_replace: bool, gate: EngineGate | None = None) -> Up:
+    """Start or exchange a deployment of containers, and return when it generated.
+
+    Args:
+        gate: What engines that are exchanged have to pass.
+    """
     runtime = container_runtime()
     try:
+        if gate is not None:
+            check_reach(runtime.engine.address)
         secrets = make_secrets(wish.profile, os.environ, runtime.routes(wish.name).kept())
         prepared = preparation(runtime, replace(wish, secrets=secrets))
         view = StartView(output)
         with view.shown():
-            return bring_up_containers(runtime, prepared, view.emit, may_replace=may_replace)
+            return bring_up_containers(runtime, prepared, view.emit, may_replace=may_replace, gate=gate)
     finally:
         runtime.engine.close()
 

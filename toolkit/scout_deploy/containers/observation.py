@@ -123,6 +123,12 @@ class ContainerObservation:
         return DeploymentState.STARTING if all(one.is_running for one in (*engines, self.proxy)) else None
 
 
+def image_digest(engine: ObservedContainer) -> str | None:
+    """Return what tells an engine's image from others of its name: the registry's digest, else the image's own."""
+    _, _, digest = engine.labels.get(labels.IMAGE, "").partition("@")
+    return digest or engine.image_id or None
+
+
 def generation_of(container: ObservedContainer) -> int:
     """Return an engine's generation; 0 where its label says none."""
     return labels.read_number(container.labels, labels.GENERATION, 0)

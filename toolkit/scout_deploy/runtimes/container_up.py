@@ -25,11 +25,12 @@ from scout_deploy.progress import Progress, Teller
 from scout_deploy.runtimes.container_runtime import ContainerRuntime
 from scout_deploy.runtimes.container_watch import EngineDiedError
 from scout_deploy.runtimes.docker_errors import DaemonRefusedError, NameTakenError
+from scout_deploy.runtimes.engine_gate import EngineGate
 from scout_deploy.runtimes.engine_start import EngineStart, name_conflict
 from scout_deploy.runtimes.first_generation import FirstGenerationError, first_generation
 from scout_deploy.runtimes.live_change import live_changes, started_changes
 from scout_deploy.runtimes.preparation import Preparation
-from scout_deploy.runtimes.replacement import finish_interrupted, replace
+from scout_deploy.runtimes.replacement import finish_interrupted, replace, tell_of_no_gate
 from scout_deploy.runtimes.route_board import RouteBoard, TellBoth
 from scout_proxy.route_table import UpstreamState
 
@@ -37,12 +38,18 @@ _FIRST_GENERATION_S = 120.0
 
 
 def bring_up_containers(
-    runtime: ContainerRuntime, preparation: Preparation, emit: Callable[[Progress], None], *, may_replace: bool = False
+    runtime: ContainerRuntime,
+    preparation: Preparation,
+    emit: Callable[[Progress], None],
+    *,
+    may_replace: bool = False,
+    gate: EngineGate | None = None,
 ) -> Up:
     """Start the deployment and wait until it generated once. Ctrl-C takes back what was begun.
 
     Args:
         may_replace: Exchange a running deployment with other settings; without it that is an error.
+        gate: What engines that are exchanged have to pass.
 
     Raises:
         DeploymentBusyError: Another command is changing it.
@@ -55,8 +62,9 @@ def bring_up_containers(
         seen = runtime.look(name)
         state = seen.state
         if state in {DeploymentState.READY, DeploymentState.RECOVERING}:
-            was_running = not _replaced(runtime, preparation, seen, tell, may_replace=may_replace)
+            was_running = not _replaced(runtime, preparation, seen, tell, may_replace=may_replace, gate=gate)
             return _up(preparation, tell, was_running=was_running)
+        tell_of_no_gate(gate, tell)
         is_starting = state is DeploymentState.STARTING and not (
             started_changes(preparation, seen) or live_changes(preparation, runtime.routes(name).read())
         )
@@ -89,10 +97,12 @@ def _replaced(
     tell: Teller,
     *,
     may_replace: bool,
+    gate: EngineGate | None,
 ) -> bool:
     started, live = started_changes(preparation, seen), live_changes(preparation, runtime.routes(seen.name).read())
     if not started and not live:
         finish_interrupted(runtime, seen, tell)
+        tell_of_no_gate(gate, tell)
         return False
     if not may_replace and not seen.is_of_compose:
         how = "exchanges it without losing a request" if started else "applies them at once; nothing is started again"
@@ -107,7 +117,7 @@ def _replaced(
             next_step="scout-deploy render compose --force, then docker-compose up -d in its folder",
             evidence=(*started, *live),
         )
-    replace(runtime, preparation, seen, tell)
+    replace(runtime, preparation, seen, tell, gate)
     return True
 
 

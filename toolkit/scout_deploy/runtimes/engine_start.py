@@ -121,8 +121,18 @@ class EngineStart:
         docker = self.runtime.engine
         for spec in self.deployment.engines:
             docker.restart_always(spec.name)
+        # One may have ended just before the policy changed; nothing would start it then.
+        self.check_alive()
+        self._history.record(self._history_key, took_s)
+
+    def check_alive(self) -> None:
+        """Check that none has ended since it served.
+
+        Raises:
+            EngineDiedError: One has.
+        """
+        docker = self.runtime.engine
         for spec in self.deployment.engines:
-            # It may have ended just before the policy changed; nothing would start it then.
             if (seen := docker.inspect(spec.name)).has_ended:
                 death = Death(
                     exit_code=seen.exit_code,
@@ -132,7 +142,6 @@ class EngineStart:
                     was_ready=True,
                 )
                 raise EngineDiedError(spec.name, death)
-        self._history.record(self._history_key, took_s)
 
     def measure(self) -> None:
         """Keep what the engines really took of their GPUs, for `status` and the next plan, where that can be told."""

@@ -6,144 +6,49 @@ and prove themselves, the requests go on. Whatever fails, the old engines serve 
 """
 
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
 
 from scout_deploy.containers.deployment import ContainerDeployment
 from scout_deploy.containers.observation import ContainerObservation, generation_of
-from scout_deploy.containers.observed import ObservedContainer
-from scout_deploy.deployment import changed_keys
-from scout_deploy.errors import DeployError, EngineExitedError, ReplaceFailedError
+from scout_deploy.deployment import changed_keys, reachable_url
+from scout_deploy.errors import DeployError, EngineExitedError, GateMissedError, ReplaceFailedError
 from scout_deploy.progress import Tell
 from scout_deploy.runtimes.container_runtime import ContainerRuntime
 from scout_deploy.runtimes.container_watch import EngineDiedError
-from scout_deploy.runtimes.engine_start import EngineStart
+from scout_deploy.runtimes.engine_exchange import OLD_START_S, WAY_BACK_MARGIN_S, Exchange, in_state
+from scout_deploy.runtimes.engine_gate import EngineGate
 from scout_deploy.runtimes.hold_check import check_hold
 from scout_deploy.runtimes.live_change import change_live, readable_table, started_changes
 from scout_deploy.runtimes.preparation import Preparation
 from scout_deploy.runtimes.proxy_exchange import check_new_port, exchange_proxy, is_other_proxy, settle_proxy
-from scout_deploy.runtimes.proxy_link import ProxyLink
-from scout_deploy.runtimes.proxy_wait import wait_idle, wait_serving
+from scout_deploy.runtimes.proxy_wait import wait_serving
 from scout_deploy.runtimes.route_board import RouteBoard
-from scout_proxy.route_table import Hold, RouteTable, Upstream, UpstreamState
+from scout_proxy.route_table import RouteTable, Upstream, UpstreamState
 
-_DRAIN_MARGIN_S = 10.0
-_OLD_START_S = 600.0
 # What an engine's container is made of; everything else of a profile is the proxy's.
 _ENGINE_KEYS = ("engine/", "model/", "hardware/", "replicas", "proxy/limits/max_body_bytes")
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Exchange:
-    """One exchange of engines, old for new.
-
-    Args:
-        old: Their containers.
-        before: The route table that was served before; its upstreams are the old ones.
-    """
-
-    runtime: ContainerRuntime
-    old: tuple[ObservedContainer, ...]
-    before: RouteTable
-    new: ContainerDeployment
-    board: RouteBoard
-    start: EngineStart
-    link: ProxyLink
-    tell: Tell
-    max_hold_s: float
-
-    def blue_green(self) -> None:
-        old, new = self.before.upstreams, self.new.upstreams()
-        self.tell("start", f"{len(new)} new engine(s) beside the old")
-        self.board.declare((*old, *_in_state(new, UpstreamState.STANDBY)))
-        self.start.create()
-        self.start.keep(self.start.wait())
-        self.tell("switch", "new requests go to the new engines")
-        self._serve_new(leaving=old)
-        self.tell("drain", "the old engines finish what they have")
-        self._drained(timeout_s=self._drain_s)
-
-    def hold_and_swap(self) -> None:
-        old, new = self.before.upstreams, self.new.upstreams()
-        # One budget for all of it: a request that waits does not care which part took so long.
-        deadline_s = time.monotonic() + self.max_hold_s
-        hold = Hold(max_wait_s=self.max_hold_s, estimate_s=self.start.estimate_s)
-        self.tell("hold", f"new requests wait, at most {self.max_hold_s:g} s")
-        self.board.declare(_in_state(old, UpstreamState.DRAINING), hold)
-        self.tell("drain", "the old engines finish what they have")
-        if not self._drained(timeout_s=min(self._drain_s, self.max_hold_s)):
-            raise ReplaceFailedError("the old engines did not finish their requests in time")
-        self.tell("stop", "the old engines free their GPUs")
-        self.runtime.stop_containers(*self.old, remove=False)
-        self.tell("start", f"{len(new)} new engine(s)")
-        self.board.declare(_in_state(new, UpstreamState.STANDBY), hold)
-        self.start.create()
-        self.start.keep(self.start.wait(limit_s=max(0.0, deadline_s - time.monotonic())))
-        self.tell("switch", "the waiting requests go to the new engines")
-        self._serve_new(leaving=())
-
-    def finish(self) -> None:
-        """Forget the old engines."""
-        self.board.declare(_in_state(self.new.upstreams(), UpstreamState.RUNNING))
-        self.runtime.stop_containers(*self.old)
-
-    def go_back(self) -> bool:
-        """Let the old engines serve, started again where they were stopped, and remove the new ones.
-
-        May be broken off and done again.
-
-        Returns:
-            Whether the proxy has seen them serve; where not, they go on starting.
-        """
-        serve = True
-        was_stopped = [one.name for one in self.old if not self.runtime.engine.inspect(one.name).is_running]
-        if was_stopped:
-            # The GPUs are needed first.
-            self.start.stop(remove=True)
-            for name in was_stopped:
-                self.runtime.engine.start(name)
-        hold = self.board.table.hold
-        self.board.restore(self.before, hold)
-        if was_stopped or hold is not None:
-            ids = [one.id for one in self.before.upstreams]
-            timeout_s = min(_OLD_START_S, self.max_hold_s)
-            serve = wait_serving(self.link, ids, self.board.table.revision, timeout_s=timeout_s)
-            self.board.restore(self.before, None)
-        self.start.stop(remove=True)
-        return serve
-
-    def _serve_new(self, leaving: tuple[Upstream, ...]) -> None:
-        self.board.restore(
-            self.new.routes.model_copy(
-                update={
-                    "upstreams": (
-                        *_in_state(self.new.upstreams(), UpstreamState.RUNNING),
-                        *_in_state(leaving, UpstreamState.DRAINING),
-                    )
-                }
-            ),
-            None,
-        )
-
-    def _drained(self, *, timeout_s: float) -> bool:
-        ids = [one.id for one in self.before.upstreams]
-        return wait_idle(self.link, ids, self.board.table.revision, timeout_s=timeout_s)
-
-    @property
-    def _drain_s(self) -> float:
-        return self.before.limits.deadline_s + _DRAIN_MARGIN_S
-
-
-def replace(runtime: ContainerRuntime, preparation: Preparation, seen: ContainerObservation, tell: Tell) -> None:
+def replace(
+    runtime: ContainerRuntime,
+    preparation: Preparation,
+    seen: ContainerObservation,
+    tell: Tell,
+    gate: EngineGate | None = None,
+) -> None:
     """Exchange what differs of a running deployment: its engines, its proxy, both, or only what its proxy is told.
 
+    Args:
+        gate: What new engines have to pass.
+
     Raises:
+        GateMissedError: The new engines missed the service level; the old ones serve again.
         ReplaceFailedError: The new engines did not work; the old ones serve again.
         DeployError: It cannot be tried; nothing was changed.
     """
     finish_interrupted(runtime, seen, tell)
     seen = runtime.look(seen.name)
     if not started_changes(preparation, seen):
+        tell_of_no_gate(gate, tell)
         change_live(runtime, preparation, seen, tell)
         return
     before = readable_table(runtime, seen)
@@ -151,6 +56,8 @@ def replace(runtime: ContainerRuntime, preparation: Preparation, seen: Container
     check_new_port(runtime, seen, preparation.host, preparation.port)
     changed = changed_keys(seen.settings, preparation.settings)
     engines_differ = any(key.startswith(_ENGINE_KEYS) for key in changed)
+    if not engines_differ:
+        tell_of_no_gate(gate, tell)
     beside = engines_differ and preparation.runs_beside(seen)
     generation = max(map(generation_of, seen.all_engines)) + engines_differ
     sketch = preparation.sketch(generation, seen, tell, beside=beside)
@@ -165,6 +72,7 @@ def replace(runtime: ContainerRuntime, preparation: Preparation, seen: Container
             new=new,
             tell=tell,
             beside=beside,
+            gate=gate,
         )
         _exchange(exchange, preparation, beside=beside)
     if not engines_differ or is_other_proxy(seen, new):
@@ -181,12 +89,14 @@ def _exchange_of(
     new: ContainerDeployment,
     tell: Tell,
     beside: bool,
-) -> _Exchange:
+    gate: EngineGate | None,
+) -> Exchange:
     board = RouteBoard(before, runtime.routes(seen.name).write, time.monotonic)
     start = preparation.start(new, board, tell)
     if not beside:
-        check_hold(start.estimate_s, preparation.max_hold_s, before.limits.deadline_s)
-    return _Exchange(
+        gate_s = 0.0 if gate is None else gate.shortest_s + WAY_BACK_MARGIN_S
+        check_hold(start.estimate_s, preparation.max_hold_s, before.limits.deadline_s, gate_s=gate_s)
+    return Exchange(
         runtime=runtime,
         old=seen.engines,
         before=before,
@@ -196,10 +106,12 @@ def _exchange_of(
         link=runtime.link(seen),
         tell=tell,
         max_hold_s=preparation.max_hold_s,
+        url=seen.url or reachable_url(preparation.host, preparation.port),
+        gate=gate,
     )
 
 
-def _exchange(exchange: _Exchange, preparation: Preparation, *, beside: bool) -> None:
+def _exchange(exchange: Exchange, preparation: Preparation, *, beside: bool) -> None:
     try:
         if beside:
             exchange.blue_green()
@@ -218,7 +130,7 @@ def _exchange(exchange: _Exchange, preparation: Preparation, *, beside: bool) ->
     exchange.start.measure()
 
 
-def _gone_back(exchange: _Exchange, why: str) -> bool:
+def _gone_back(exchange: Exchange, why: str) -> bool:
     is_told = False
     while True:
         try:
@@ -231,9 +143,16 @@ def _gone_back(exchange: _Exchange, why: str) -> bool:
             continue
 
 
-def _failed(error: DeployError, *, serve: bool) -> ReplaceFailedError:
+def _failed(error: DeployError, *, serve: bool) -> DeployError:
     after = "the old engines serve" if serve else "the old engines were started again, and do not serve yet"
-    return ReplaceFailedError(f"{error.message}; {after}", next_step=error.next_step, evidence=error.evidence)
+    kind = GateMissedError if isinstance(error, GateMissedError) else ReplaceFailedError
+    return kind(f"{error.message}; {after}", next_step=error.next_step, evidence=error.evidence)
+
+
+def tell_of_no_gate(gate: EngineGate | None, tell: Tell) -> None:
+    """Say that nothing is measured, where somebody asked for it and no engine is exchanged."""
+    if gate is not None:
+        tell("note", "no engine is exchanged, so none is measured: there is nothing to pass the gate")
 
 
 def finish_interrupted(runtime: ContainerRuntime, seen: ContainerObservation, tell: Tell) -> None:
@@ -252,7 +171,11 @@ def finish_interrupted(runtime: ContainerRuntime, seen: ContainerObservation, te
     ended = [one for one in seen.engines if one.has_ended]
     wanted = {one.name for one in seen.engines}
     declared = set() if table is None else {one.id for one in table.upstreams if one.state is UpstreamState.RUNNING}
-    is_as_declared = not seen.other_engines and not ended and (table is None or (not table.hold and declared == wanted))
+    is_as_declared = (
+        not seen.other_engines
+        and not ended
+        and (table is None or (not table.hold and not table.trial and declared == wanted))
+    )
     if is_as_declared and not was_settled:
         if not all(one.is_running for one in seen.engines):
             tell("note", "an engine died and is being started again; scout-deploy status shows which")
@@ -269,10 +192,9 @@ def finish_interrupted(runtime: ContainerRuntime, seen: ContainerObservation, te
         if ended and table is not None:
             revision = _declare_engines(runtime, seen, table)
             tell("start", "the engines that had ended")
-    if (ended or was_settled) and not wait_serving(runtime.link(seen), wanted, revision, timeout_s=_OLD_START_S):
+    if (ended or was_settled) and not wait_serving(runtime.link(seen), wanted, revision, timeout_s=OLD_START_S):
         raise EngineExitedError(
-            f"what had ended of deployment '{seen.name}' was started again, and does not serve after "
-            f"{_OLD_START_S:g} s",
+            f"what had ended of deployment '{seen.name}' was started again, and does not serve after {OLD_START_S:g} s",
             next_step=f"scout-deploy diagnose {seen.name}, or scout-deploy logs {seen.name}",
         )
 
@@ -282,9 +204,5 @@ def _declare_engines(runtime: ContainerRuntime, seen: ContainerObservation, tabl
     port = next((one.url.rpartition(":")[2] for one in table.upstreams), "8080")
     upstreams = (known.get(one.name, Upstream(id=one.name, url=f"http://{one.name}:{port}")) for one in seen.engines)
     board = RouteBoard(table, runtime.routes(seen.name).write, time.monotonic)
-    board.declare(_in_state(tuple(upstreams), UpstreamState.RUNNING))
+    board.declare(in_state(tuple(upstreams), UpstreamState.RUNNING))
     return board.table.revision
-
-
-def _in_state(upstreams: Iterable[Upstream], state: UpstreamState) -> tuple[Upstream, ...]:
-    return tuple(one.model_copy(update={"state": state}) for one in upstreams)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from scout_deploy.engines.adapter import StartPhase
 from scout_deploy.errors import DockerUnavailableError
 from scout_deploy.progress import Tell
-from scout_proxy.route_table import Hold, Phase, RouteTable, Upstream, UpstreamState
+from scout_proxy.route_table import Hold, Phase, RouteTable, Trial, Upstream, UpstreamState
 
 # A phase's percentage may change many times a second; a client of /status looks once a second at most.
 _QUIET_S = 1.0
@@ -28,14 +28,14 @@ class RouteBoard:
         self._written_s = float("-inf")
         self._unwritten = False
 
-    def declare(self, upstreams: Iterable[Upstream], hold: Hold | None = None) -> None:
-        """Tell the proxy of exactly these upstreams, at once."""
-        self._change(upstreams=tuple(upstreams), hold=hold)
+    def declare(self, upstreams: Iterable[Upstream], hold: Hold | None = None, trial: Trial | None = None) -> None:
+        """Tell the proxy of exactly these upstreams, this hold and this trial, at once."""
+        self._change(upstreams=tuple(upstreams), hold=hold, trial=trial)
         self.flush()
 
     def restore(self, table: RouteTable, hold: Hold | None) -> None:
         """Serve this whole table, at once, under a revision of its own."""
-        self.table = table.model_copy(update={"revision": self.table.revision + 1, "hold": hold})
+        self.table = table.model_copy(update={"revision": self.table.revision + 1, "hold": hold, "trial": None})
         self.flush()
 
     def state(self, state: UpstreamState, ids: Iterable[str] | None = None) -> None:
