@@ -14,6 +14,7 @@ from fakes.container_case import ContainerCase
 from fakes.container_deployment import Made, container_deployment
 from fakes.tgi_weights import write_weights
 from fakes.this_machine import unused_port
+from scout_deploy.cli.api_target import KEY_VARIABLE
 
 pytestmark = pytest.mark.docker
 
@@ -95,6 +96,31 @@ def test_a_client_needs_its_key_and_the_operator_none(case: ContainerCase) -> No
     assert case.status()["state"] == "ready"
     assert case.status()["proxy"]["upstreams"][0]["observed"] == "serving"
     assert case.cli.run("generate", "--name", case.name, "--max-length", "4", "Hello").returncode == 0
+
+
+def test_a_benchmark_asks_with_the_operator_s_key_or_its_own_and_keeps_the_image_s_digest(case: ContainerCase) -> None:
+    load = ("--quick", "--users", "1", "--duration", "1", "--no-search", "--json")
+    measured = case.run("bench", *load)
+    elsewhere = ("bench", "--url", case.cli.url, *load)
+    without = case.cli.run(*elsewhere)
+    wrong = case.cli.run(*elsewhere, variables={KEY_VARIABLE: BOB})
+    with_key = case.cli.run(*elsewhere, variables={KEY_VARIABLE: ALICE})
+
+    assert (measured.returncode, with_key.returncode) == (0, 0), measured.stdout + with_key.stdout
+    summary = json.loads(measured.stdout.splitlines()[-1])
+    kept = json.loads(Path(summary["data"]).read_text(encoding="utf-8"))
+    image = case.container().image
+    assert image is not None
+    assert kept["subject"]["image_digest"] == summary["image_digest"] == image.id
+    assert Path(summary["data"]).parent.name == str(image.id).removeprefix("sha256:")[:12]
+    assert kept["steps"][0]["result"]["figures"]["errors"] == {}
+    for refused in (without, wrong):
+        error = json.loads(refused.stdout)
+        assert (refused.returncode, error["exit_code"]) == (15, 15)
+        assert error["message"].startswith(f"{case.cli.url} cannot be measured: it answers 401: ")
+        assert error["next_step"] == "set SCOUT_API_KEY to an API key of that service"
+    printed = "".join(one.stdout + one.stderr for one in (measured, without, wrong, with_key))
+    assert not [key for key in (ALICE, BOB) if key in printed + json.dumps(kept)]
 
 
 def test_nothing_of_a_key_is_where_containers_are_looked_at(case: ContainerCase) -> None:
