@@ -1,14 +1,18 @@
 """`scout-deploy bench` over a real deployment of the embedded engine: real requests, real files, real signals."""
 
 import json
+import os
+import re
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from fakes.command_line import CommandLine, command_line
+from fakes.command_line import COMMAND, CommandLine, command_line
 
+ROOT = Path(__file__).parents[2]
 SHORT = ("--quick", "--users", "1", "--duration", "1", "--no-search")
 
 
@@ -17,6 +21,21 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     with command_line(tmp_path_factory.mktemp("bench")) as cli:
         cli.up()
         yield cli
+
+
+def in_a_ci(running: CommandLine, changes: str) -> subprocess.CompletedProcess[str]:
+    """Run the line of the documented job, with other options behind its own, in the shell of the job."""
+    (line,) = re.findall(r"- run: (scout-deploy bench .*)", (ROOT / "loadtests/README.md").read_text(encoding="utf-8"))
+    path = os.pathsep.join((str(Path(COMMAND).parent), os.environ["PATH"]))
+    return subprocess.run(
+        ["bash", "-e", "-c", line.replace(" > ", f" {changes} > ")],
+        env={**running.environment, "PATH": path},
+        cwd=running.home,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def test_a_run_is_measured_reported_kept_and_found_again(running: CommandLine, tmp_path: Path) -> None:
@@ -47,12 +66,11 @@ def test_a_changed_service_level_is_judged_by_at_once_and_a_rate_that_misses_it_
     data.write_text('{"input_tokens": 8, "output_tokens": 3}\n', encoding="utf-8")
     engine = running.pid("engine")
     running.up("--replace", "--set", "service_level.ttft_p99_ms=0.01", "--set", "service_level.tpot_p99_ms=1000")
-    # Every minute counts in a CI: this rate alone.
-    missed = running.run("bench", *SHORT, "--data", str(data), "--min-rate", "40", "--profile-slo", "--json")
+    missed = in_a_ci(running, f"--quick --users 1 --duration 1 --data {data} --min-rate 40")
 
     assert running.pid("engine") == engine
     assert missed.returncode == 19, missed.stderr
-    events = [json.loads(line) for line in missed.stdout.splitlines()]
+    events = [json.loads(line) for line in (running.home / "bench.jsonl").read_text(encoding="utf-8").splitlines()]
     (summary,) = [event for event in events if event["event"] == "summary"]
     error = events[-1]
     (tried,) = [event for event in events if event["event"] == "step" and event["rate"] == 40]
@@ -66,6 +84,8 @@ def test_a_changed_service_level_is_judged_by_at_once_and_a_rate_that_misses_it_
         assert (summary["is_held"], summary["lowest_failed_rate"], summary["highest_rate"]) == (None, None, None)
         assert error["message"].startswith("40 requests/s were not seen to hold the service level, nor to miss it; ")
     assert error["next_step"] == f"see {summary['report']}"
+    assert Path(summary["report"]).parent == Path("report")
+    assert (running.home / summary["report"]).is_file()
 
 
 def test_ctrl_c_writes_the_report_of_what_was_measured(running: CommandLine) -> None:
