@@ -102,7 +102,7 @@ def _search(run: BenchRun) -> tuple[str, Tone]:
     beyond = (
         f"; {rate_text(run.lowest_failed_rate)}/s did not"
         if run.lowest_failed_rate is not None
-        else ", the highest rate that was tried: the limit lies above"
+        else ", the highest rate that was tried; no limit was reached"
     )
     return f"Up to {rate_text(run.highest_rate)} requests/s {held}{beyond}.", Tone.GOOD
 
