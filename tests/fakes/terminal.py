@@ -1,5 +1,7 @@
 """A command at a real terminal (a pty), and what a person sees on it once all that moved is still."""
 
+import codecs
+import contextlib
 import fcntl
 import os
 import pty
@@ -14,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 CTRL_C = b"\x03"
+# What may go on in what is read next.
+_CUT = re.compile(r"(?:\x1b(?:\[[0-9;?]*)?|\r)$")
 _TOKEN = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|(\r\n|\r|\n)|([^\x1b\r\n]+)|(.)", re.DOTALL)
 
 
@@ -21,8 +25,7 @@ class Terminal:
     """A running command and its terminal."""
 
     def __init__(self, command: list[str], environment: Mapping[str, str], folder: Path, columns: int) -> None:
-        self._columns = columns
-        self._written = b""
+        self._screen = _Screen(columns)
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         # It is the command's controlling terminal, so that Ctrl-C is the terminal's own work.
@@ -59,23 +62,24 @@ class Terminal:
     @property
     def shows_cursor(self) -> bool:
         """Whether the cursor is to be seen."""
-        return self._written.rfind(b"\x1b[?25l") <= self._written.rfind(b"\x1b[?25h")
+        return self._screen.shows_cursor
 
     @property
     def lines(self) -> list[str]:
         """Everything on the screen, and what has scrolled off it."""
-        screen = _Screen(self._columns)
-        for token in _TOKEN.finditer(self._written.decode("utf-8", "replace")):
-            screen.take(token)
-        return ["".join(line).rstrip() for line in screen.lines]
+        return ["".join(line).rstrip() for line in self._screen.lines]
 
     def _read(self) -> None:
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        rest = ""
         # Linux ends a terminal that nobody has open any more with an error.
-        try:
+        with contextlib.suppress(OSError):
             while more := os.read(self._master, 65536):
-                self._written += more
-        except OSError:
-            return
+                text = rest + decoder.decode(more)
+                whole = text[: len(text) - len(cut[0])] if (cut := _CUT.search(text)) else text
+                rest = text[len(whole) :]
+                for token in _TOKEN.finditer(whole):
+                    self._screen.take(token)
 
 
 class _Screen:
@@ -85,6 +89,7 @@ class _Screen:
         self.lines: list[list[str]] = [[]]
         self._columns = columns
         self._row = self._column = 0
+        self.shows_cursor = True
 
     def take(self, token: re.Match[str]) -> None:
         parameter, kind, control, text, other = token.groups()
@@ -99,7 +104,9 @@ class _Screen:
             self._row = max(0, self._row - int(parameter or 1))
         elif kind == "K" and parameter == "2":
             self.lines[self._row] = []
-        elif kind not in "hlm":
+        elif parameter == "?25":
+            self.shows_cursor = kind == "h"
+        elif kind != "m":
             self._put(f"<{parameter}{kind}>")
 
     def _put(self, letter: str) -> None:

@@ -1,4 +1,7 @@
-"""Locust's own command line with our locustfile, against an API whose latency and failures are known."""
+"""Locust's own command line with our locustfile, against an API whose latency and failures are known.
+
+Each run of Locust takes more than a second of processor time to begin: its closed loop is tested with its workers.
+"""
 
 import subprocess
 import sys
@@ -17,23 +20,6 @@ def locust(*arguments: str) -> subprocess.CompletedProcess[str]:
 def rows(said: str) -> dict[str, list[str]]:
     table = said[said.index("Token metrics") :].splitlines()
     return {line.split()[0]: line.split()[1:] for line in table[4:] if line and not line.startswith("-")}
-
-
-def test_users_ask_in_a_closed_loop_and_token_metrics_end_the_run(tmp_path: Path) -> None:
-    data = tmp_path / "mine.jsonl"
-    data.write_text('{"prompt": "Tell me about the sea.", "max_length": 9}\n')
-    options = ("-u", "2", "-r", "2", "-t", "2s", "--stop-timeout", "5", "--data", str(data))
-    with timed_api(tmp_path, first_ms=50, token_ms=2) as api:
-        said = locust("--host", api.url, *options, "MixedUser", "ChatUser")
-        asked = api.bodies()
-
-    assert said.returncode == 0, said.stderr
-    found = rows(said.stderr)
-    assert "TTFT" in said.stderr[: said.stderr.index("Token metrics")]
-    requests, failed, ttft_p50 = found["all"][:3]
-    assert (int(requests), failed) == (len(asked), "0")
-    assert all("Tell me about the sea." in body for body in asked)
-    assert 49 <= float(ttft_p50) <= 1000
 
 
 def test_a_schedule_sends_whatever_is_answered_and_failures_are_the_exit_status(tmp_path: Path) -> None:

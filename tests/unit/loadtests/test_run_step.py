@@ -3,6 +3,7 @@
 The machine may be busy: nothing comes earlier than it should, and medians not much later.
 """
 
+import io
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ import pytest
 from fakes.timed_api import TimedApi, timed_api
 from scout_loadtest.figures import Spread, Targets
 from scout_loadtest.record import ErrorKind
+from scout_loadtest.run_step import main
 from scout_loadtest.step import Arrival, Load, StepResult
 
 FIRST_MS, TOKEN_MS, TOKENS = 200.0, 20.0, 11
@@ -137,13 +139,16 @@ def test_an_interrupt_ends_the_load_with_what_there_is(data: Path, folder: Path)
     assert result.figures.measured_s < 100
 
 
-def test_wrong_input_is_told_with_its_place(data: Path) -> None:
+def test_wrong_input_is_told_with_its_place(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     data.write_text('{"prompt": ""}\n')
-    child = start("http://127.0.0.1:1", load(data))
-    out, _ = child.communicate(timeout=100)
+    order = {"url": "http://127.0.0.1:1", "load": load(data).model_dump(mode="json")}
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(order)))
+    status = main()
 
-    said = json.loads(out)
-    assert (child.returncode, said["event"]) == (2, "error")
+    said = json.loads(capsys.readouterr().out)
+    assert (status, said["event"]) == (2, "error")
     assert said["message"] == f'{data}:1: prompt should be a text that is not empty, got ""'
     assert "max_length" in said["next"]
 
