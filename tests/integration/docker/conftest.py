@@ -7,6 +7,7 @@ from pathlib import Path
 import docker
 import pytest
 
+from fakes.container_case import ContainerCase, container_case, write_profile
 from fakes.docker_base import build_base_image
 from fakes.docker_daemon import docker_engine as running_docker_engine
 from fakes.docker_leftovers import remove_leftovers
@@ -74,3 +75,20 @@ def deployment_name(new_deployment_name: Callable[[], str]) -> str:
 def free_port() -> int:
     """A port on loopback that nobody has."""
     return unused_port()
+
+
+@pytest.fixture
+def profile(tmp_path: Path, demo_weights: Path, tgi_image: str, base_image: str, free_port: int) -> Path:
+    """A profile for the played TGI; a test file may have another one."""
+    return write_profile(
+        tmp_path / "played.yaml", model=f"path: {demo_weights}", image=tgi_image, base_image=base_image, port=free_port
+    )
+
+
+@pytest.fixture
+def case(
+    tmp_path: Path, docker_engine: docker.DockerClient, deployment_name: str, profile: Path, free_port: int
+) -> Iterator[ContainerCase]:
+    """A deployment of that profile which is not up yet, and is taken down at the end."""
+    with container_case(tmp_path, deployment_name, profile, free_port, docker_engine) as running:
+        yield running

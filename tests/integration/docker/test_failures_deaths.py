@@ -2,20 +2,16 @@
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import docker
 import pytest
 
 from fakes.container_case import (
     ContainerCase,
-    container_case,
     events_of,
     refuses_with_503,
     wait_until,
-    write_profile,
 )
 from fakes.tgi_weights import change_play, play_recorded_death
 
@@ -61,21 +57,6 @@ RECORDED = {
     "disk-full-1": ("disk-full", 7),
     "driver-too-old-3": ("driver-too-old", 5),
 }
-
-
-@pytest.fixture
-def profile(tmp_path: Path, demo_weights: Path, tgi_image: str, base_image: str, free_port: int) -> Path:
-    return write_profile(
-        tmp_path / "played.yaml", model=f"path: {demo_weights}", image=tgi_image, base_image=base_image, port=free_port
-    )
-
-
-@pytest.fixture
-def case(
-    tmp_path: Path, docker_engine: docker.DockerClient, deployment_name: str, profile: Path, free_port: int
-) -> Iterator[ContainerCase]:
-    with container_case(tmp_path, deployment_name, profile, free_port, docker_engine) as running:
-        yield running
 
 
 @pytest.mark.parametrize("die", DEATHS)

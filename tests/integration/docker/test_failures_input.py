@@ -13,26 +13,11 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from fakes.container_case import ContainerCase, container_case, events_of, write_profile
+from fakes.container_case import ContainerCase, events_of
 
 pytestmark = pytest.mark.docker
 
 _DAEMON, _IMAGE, _GPU, _PORT, _MODEL = 3, 4, 5, 6, 10
-
-
-@pytest.fixture
-def profile(tmp_path: Path, demo_weights: Path, tgi_image: str, base_image: str, free_port: int) -> Path:
-    return write_profile(
-        tmp_path / "input.yaml", model=f"path: {demo_weights}", image=tgi_image, base_image=base_image, port=free_port
-    )
-
-
-@pytest.fixture
-def case(
-    tmp_path: Path, docker_engine: docker.DockerClient, deployment_name: str, profile: Path, free_port: int
-) -> Iterator[ContainerCase]:
-    with container_case(tmp_path, deployment_name, profile, free_port, docker_engine) as running:
-        yield running
 
 
 def refused(

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
 
-import docker
 import pytest
 from docker.models.containers import Container
 
-from fakes.container_case import ContainerCase, container_case, wait_until, write_profile
+from fakes.container_case import ContainerCase, wait_until, write_profile
 from fakes.tgi_weights import change_play
 
 pytestmark = pytest.mark.docker
@@ -34,14 +33,6 @@ def profile(tmp_path: Path, demo_weights: Path, tgi_image: str, base_image: str,
         port=free_port,
         more="replicas: 2\n",
     )
-
-
-@pytest.fixture
-def case(
-    tmp_path: Path, docker_engine: docker.DockerClient, deployment_name: str, profile: Path, free_port: int
-) -> Iterator[ContainerCase]:
-    with container_case(tmp_path, deployment_name, profile, free_port, docker_engine) as running:
-        yield running
 
 
 @dataclass

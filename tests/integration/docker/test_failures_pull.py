@@ -8,7 +8,7 @@ import docker
 import pytest
 import requests
 
-from fakes.container_case import ContainerCase, container_case, events_of, wait_until, write_profile
+from fakes.container_case import ContainerCase, events_of, wait_until, write_profile
 from fakes.image_registry import ImageRegistry, Manner, Refusal, image_registry
 from fakes.registry_image import made_up_image
 
@@ -36,14 +36,6 @@ def profile(tmp_path: Path, demo_weights: Path, base_image: str, free_port: int)
     return write_profile(
         tmp_path / "pulled.yaml", model=f"path: {demo_weights}", image="none", base_image=base_image, port=free_port
     )
-
-
-@pytest.fixture
-def case(
-    tmp_path: Path, docker_engine: docker.DockerClient, deployment_name: str, profile: Path, free_port: int
-) -> Iterator[ContainerCase]:
-    with container_case(tmp_path, deployment_name, profile, free_port, docker_engine) as running:
-        yield running
 
 
 def test_a_pull_shows_its_layers_and_its_digest_is_kept_when_the_tag_moves(

@@ -2,35 +2,18 @@
 
 import itertools
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
 import requests
 
-from fakes.container_case import ContainerCase, container_case, refuses_with_503, wait_until, write_profile
+from fakes.container_case import ContainerCase, refuses_with_503, wait_until
 from fakes.tgi_weights import change_play
 
 pytestmark = pytest.mark.docker
 
 _MEMORY_LIMIT = "96m"
-
-
-@pytest.fixture
-def profile(tmp_path: Path, demo_weights: Path, tgi_image: str, base_image: str, free_port: int) -> Path:
-    return write_profile(
-        tmp_path / "played.yaml", model=f"path: {demo_weights}", image=tgi_image, base_image=base_image, port=free_port
-    )
-
-
-@pytest.fixture
-def case(
-    tmp_path: Path, docker_engine: docker.DockerClient, deployment_name: str, profile: Path, free_port: int
-) -> Iterator[ContainerCase]:
-    with container_case(tmp_path, deployment_name, profile, free_port, docker_engine) as running:
-        yield running
 
 
 def test_a_shard_that_the_kernel_kills_for_memory_is_told_from_the_gpus(

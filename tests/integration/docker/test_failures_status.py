@@ -8,7 +8,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from fakes.container_case import ContainerCase, container_case, wait_until, write_profile
+from fakes.container_case import ContainerCase, wait_until
 from fakes.container_deployment import Made, container_deployment
 from fakes.tgi_weights import change_play, write_weights
 from fakes.this_machine import unused_port
@@ -16,21 +16,6 @@ from fakes.this_machine import unused_port
 pytestmark = pytest.mark.docker
 
 _PORT, _INTERRUPTED = 6, 130
-
-
-@pytest.fixture
-def profile(tmp_path: Path, demo_weights: Path, tgi_image: str, base_image: str, free_port: int) -> Path:
-    return write_profile(
-        tmp_path / "status.yaml", model=f"path: {demo_weights}", image=tgi_image, base_image=base_image, port=free_port
-    )
-
-
-@pytest.fixture
-def case(
-    tmp_path: Path, docker_engine: docker.DockerClient, deployment_name: str, profile: Path, free_port: int
-) -> Iterator[ContainerCase]:
-    with container_case(tmp_path, deployment_name, profile, free_port, docker_engine) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

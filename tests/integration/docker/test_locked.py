@@ -5,10 +5,9 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import docker
 import pytest
 
-from fakes.container_case import ContainerCase, container_case, write_profile
+from fakes.container_case import ContainerCase, write_profile
 from fakes.hub_server import HubServer
 from fakes.safetensors_file import safetensors_file
 from fakes.tgi_weights import write_weights
@@ -34,14 +33,6 @@ def profile(tmp_path: Path, tgi_image: str, base_image: str, free_port: int) -> 
     return write_profile(
         tmp_path / "hub.yaml", model=f"id: {_MODEL}", image=tgi_image, base_image=base_image, port=free_port
     )
-
-
-@pytest.fixture
-def case(
-    tmp_path: Path, docker_engine: docker.DockerClient, deployment_name: str, profile: Path, free_port: int
-) -> Iterator[ContainerCase]:
-    with container_case(tmp_path, deployment_name, profile, free_port, docker_engine) as running:
-        yield running
 
 
 def test_a_lock_is_run_exactly_and_what_differs_is_said(case: ContainerCase, hub: HubServer, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import docker
 import pytest
 
-from fakes.container_case import ContainerCase, container_case, events_of, write_profile
+from fakes.container_case import ContainerCase, events_of, write_profile
 from fakes.docker_over_tcp import docker_over_tcp
 from fakes.hub_server import COMMIT, HubServer
 from fakes.safetensors_file import safetensors_file
@@ -42,14 +42,6 @@ def profile(tmp_path: Path, tgi_image: str, base_image: str, free_port: int) -> 
     return write_profile(
         tmp_path / "hub.yaml", model=f"id: {_MODEL}", image=tgi_image, base_image=base_image, port=free_port
     )
-
-
-@pytest.fixture
-def case(
-    tmp_path: Path, docker_engine: docker.DockerClient, deployment_name: str, profile: Path, free_port: int
-) -> Iterator[ContainerCase]:
-    with container_case(tmp_path, deployment_name, profile, free_port, docker_engine) as running:
-        yield running
 
 
 def variables(hub: HubServer, tmp_path: Path) -> dict[str, str]:
