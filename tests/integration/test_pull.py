@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.command_line import CommandLine, command_line
+from fakes.command_line import TIMEOUT_S, CommandLine, command_line
 from fakes.hub_server import COMMIT, HubServer
 from fakes.running_proxy import wait_until
 from fakes.small_model import FETCHED, FILES, FIRST, MODEL, SECOND, TOTAL, assert_whole
@@ -73,7 +73,7 @@ def test_ctrl_c_says_that_nothing_is_lost(cli: CommandLine, server: HubServer, t
         "pull", "--profile", "./small.yaml"
     )
     with process:
-        wait_until(lambda: server.contents_seen(SECOND), "the second file is on its way")
+        wait_until(lambda: server.contents_seen(SECOND), "the second file is on its way", TIMEOUT_S)
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate()
 
