@@ -7,7 +7,6 @@ import time
 from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from scout_loadtest.client.api_client import ApiClient
 from scout_loadtest.errors import InputError
 from scout_loadtest.figures_of import e2e_ms, tpot_ms, ttft_ms
 from scout_loadtest.load.open_loop import MOST_IN_FLIGHT, OpenLoop
+from scout_loadtest.load.share import Share, share_of
 from scout_loadtest.load.summary import summary_lines
 from scout_loadtest.load.tally import Tally
 from scout_loadtest.load.watch import Watch
@@ -145,20 +145,20 @@ class LocustLoad:
         if not self.is_ready:
             return
         if isinstance(runner, MasterRunner) and self._workers is not None:
-            self._workers.begin()
             # Options that Locust does not know go to its workers with the first message.
-            self._options.scout_workers = runner.worker_count
+            self._options.scout_workers = self._workers.begin()
             self._options.scout_mix = self._whole_mix()
             return
-        workers = max(1, getattr(self._options, "scout_workers", 1))
-        place = max(0, getattr(runner, "worker_index", 0)) % workers
+        share = Share()
+        if isinstance(runner, WorkerRunner):
+            share = share_of(runner.client_id, runner.worker_index, getattr(self._options, "scout_workers", ()))
         self._rows = self._read_rows()
         self._plan_of: dict[str, RequestPlan] = {}
-        self._numbers: dict[str, Iterator[int]] = defaultdict(lambda: count(place, workers))
+        self._numbers: dict[str, Iterator[int]] = defaultdict(share.numbers)
         self._watch = Watch()
         self._watch.start()
         if self.is_open:
-            self._start_open_loop(place, workers)
+            self._start_open_loop(share)
 
     def _is_usable(self) -> bool:
         """Look again at what was given, by the page or the master this time; where it is wrong, say so and end."""
@@ -186,7 +186,7 @@ class LocustLoad:
                 mix[str(kind)] += share * user_class.weight
         return dict(mix)
 
-    def _start_open_loop(self, place: int, workers: int) -> None:
+    def _start_open_loop(self, share: Share) -> None:
         options = self._options
         dues = due_times(Arrival(options.arrival), rate=options.rate, seed=options.seed)
         self._over = Event()
@@ -196,7 +196,7 @@ class LocustLoad:
                 shares=read_mix(getattr(options, "scout_mix", None) or self._whole_mix()),
                 rows=self._rows,
             ),
-            schedule=(pair for pair in enumerate(dues) if pair[0] % workers == place),
+            schedule=share.scheduled(enumerate(dues)),
             client=self.new_client(MOST_IN_FLIGHT),
             clock=self._elapsed_s,
             begin=lambda: None,

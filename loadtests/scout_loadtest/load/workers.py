@@ -44,11 +44,13 @@ class Workers:
         """Whether nobody of the run is left."""
         return self._gone == self._took_part
 
-    def begin(self) -> None:
-        """Take those that are there for those of the run that begins."""
-        self._took_part = set(self._runner.clients)
+    def begin(self) -> list[str]:
+        """Take those that are there for those of the run that begins, and return their names."""
+        names = [one for one in self._runner.clients if not self._is_gone(one)]
+        self._took_part = set(names)
         self._gone, self._finished = set(), set()
         self.fault = None
+        return names
 
     def note_gone(self, elapsed_s: float) -> None:
         """Note who is gone, before the run is stopped.
