@@ -39,6 +39,7 @@ def refused(*arguments: str) -> DeployError:
         (("up", "--profile", "h100-8bit", "--gate", *LEVEL), "which --replace allows", "up --replace --gate"),
         (("up", "--replace", "--gate", *LEVEL), "is for engines in containers", "scout-deploy bench"),
         (UP, "the profile has none", "--set service_level.ttft_p99_ms=MS"),
+        (("up", "--replace", "--gate-duration", "30"), "--gate is not there", "--gate --gate-duration"),
     ],
 )
 def test_what_there_is_nothing_to_measure_for_is_refused(

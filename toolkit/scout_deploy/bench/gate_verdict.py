@@ -16,6 +16,7 @@ FEWEST = 5
 # From here on one request may be beyond its target, and the 99th percentile is not simply the slowest.
 _ENOUGH_FOR_P99 = 100
 _UNPROCESSABLE = 422
+_WHOLE_FROM_MS = 100
 # A client whose clock is late now and then makes some requests look late, and never most of them.
 _MOST = 0.5
 
@@ -57,7 +58,7 @@ def gate_figures(result: StepResult, level: ServiceLevel) -> str:
         ("end to end", figures.e2e_ms, level.e2e_p99_ms),
     )
     parts = [
-        f"{name} {spread.p99:.3g} ms (at most {target:g})"
+        f"{name} {_milliseconds(spread.p99)} (at most {target:g})"
         for name, spread, target in quantities
         if spread is not None and target is not None
     ]
@@ -67,6 +68,10 @@ def gate_figures(result: StepResult, level: ServiceLevel) -> str:
     too_long = f", {refused} more were too long for the model" if refused else ""
     said = ", ".join(parts) or "nothing was answered"
     return f"{statistic} of {count} requests: {said}; {count - figures.succeeded or 'none'} failed{too_long}"
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.0f} ms" if value >= _WHOLE_FROM_MS else f"{value:.3g} ms"
 
 
 def _judged(result: StepResult, level: ServiceLevel) -> StepResult:

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 
 from scout_deploy.bench.bench_gate import BenchGate, GateResult
-from scout_deploy.bench.gate_load import gate_load
+from scout_deploy.bench.gate_load import DURATION_S, gate_load
 from scout_deploy.bench.load_child import require_locust
 from scout_deploy.bench.run_store import RunStore
 from scout_deploy.cli.bench_view import level_words, step_event
@@ -32,12 +32,20 @@ class PlannedGate:
         )
 
 
-def check_gate(profile: Profile, *, in_containers: bool, may_replace: bool) -> None:
+def check_gate(profile: Profile, *, is_asked: bool, in_containers: bool, may_replace: bool) -> None:
     """Check that there is something to measure, and something to hold it against.
+
+    Args:
+        is_asked: By `--gate` itself, and not by an option of its own alone.
 
     Raises:
         ProfileError: There is not.
     """
+    if not is_asked:
+        raise ProfileError(
+            "--gate-duration says how long --gate measures, and --gate is not there",
+            next_step="scout-deploy up --replace --gate --gate-duration S",
+        )
     if not may_replace:
         raise ProfileError(
             "--gate measures new engines before they take the place of the old ones, which --replace allows",
@@ -68,8 +76,11 @@ def check_reach(address: DockerAddress) -> None:
         )
 
 
-def make_gate(output: Output, profile: Profile, duration_s: float) -> BenchGate:
+def make_gate(output: Output, profile: Profile, duration_s: float | None) -> BenchGate:
     """Return the gate.
+
+    Args:
+        duration_s: That the user asks for.
 
     Raises:
         ExtraMissingError: What sends requests is not installed.
@@ -85,11 +96,11 @@ def make_gate(output: Output, profile: Profile, duration_s: float) -> BenchGate:
         level=profile.service_level,
         store=RunStore(user_directories(os.environ).benchmarks),
         show=show,
-        duration_s=duration_s,
+        duration_s=duration_s or DURATION_S,
     )
 
 
-def planned_gate(profile: Profile, duration_s: float) -> PlannedGate:
+def planned_gate(profile: Profile, duration_s: float | None) -> PlannedGate:
     """Return what would be measured."""
-    load = gate_load(profile.replicas, None, duration_s)
+    load = gate_load(profile.replicas, None, duration_s or DURATION_S)
     return PlannedGate(users=load.users or 0, duration_s=load.duration_s, level=profile.service_level)

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from scout_deploy.bench.bench_gate import BenchGate
-from scout_deploy.bench.gate_load import DURATION_S
 from scout_deploy.bring_up import bring_up
 from scout_deploy.cli.context import DEFAULT_DEPLOYMENT, MAX_TIMEOUT_S, kept_memory, process_runtime
 from scout_deploy.cli.deployments import deployments
@@ -75,8 +74,9 @@ def up(
         ),
     ] = False,
     gate_duration: Annotated[
-        float, typer.Option(min=3.0, max=600.0, metavar="S", help="Seconds that --gate measures for.")
-    ] = DURATION_S,
+        float | None,
+        typer.Option(min=3.0, max=600.0, metavar="S", help="Seconds that --gate measures for, instead of 10."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Start even what the plan says cannot work.")] = False,
     locked: Annotated[
         bool, typer.Option("--locked", help="Run exactly what the profile's lock says, or say what differs.")
@@ -94,8 +94,8 @@ def up(
     if locked:
         wish = replace(wish, pins=pins_of(loaded, wish))
     in_containers = loaded.profile.engine.kind != "embedded"
-    if has_gate:
-        check_gate(loaded.profile, in_containers=in_containers, may_replace=may_replace)
+    if has_gate or gate_duration is not None:
+        check_gate(loaded.profile, is_asked=has_gate, in_containers=in_containers, may_replace=may_replace)
     if dry_run:
         secrets = make_secrets(loaded.profile, os.environ, KeptSecrets())
         if in_containers:
