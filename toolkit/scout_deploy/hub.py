@@ -30,10 +30,9 @@ from scout_deploy.weights import failures
 from scout_deploy.weights.cache import WeightsCache
 from scout_deploy.weights.download import RETRY_PAUSES_S, Download, OnProgress, free_bytes
 from scout_deploy.weights.place import is_commit
-from scout_deploy.weights.repository import RepoFile, Revision
+from scout_deploy.weights.repository import DEFAULT_REVISION, RepoFile, Revision
 from scout_proxy.version import __version__
 
-DEFAULT_REVISION = "main"
 USER_AGENT = f"scout-deploy/{__version__}"
 CONFIG = "config.json"
 _API_TIMEOUT_S = 30.0

@@ -8,19 +8,22 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scout_deploy.errors import ModelFileError
 from scout_deploy.fit.model import FitModel, model_of, model_of_record, record_of
 from scout_deploy.fit.tensor import Tensor, UnusableFactsError, header_length, read_header
-from scout_deploy.hub import DEFAULT_REVISION, Hub
 from scout_deploy.known_models import known_model
 from scout_deploy.profile.engine import Model
 from scout_deploy.weights.failures import HubUnreachableError
 from scout_deploy.weights.files import needed_files
 from scout_deploy.weights.place import is_commit
-from scout_deploy.weights.repository import Revision
+from scout_deploy.weights.repository import DEFAULT_REVISION, Revision
 from scout_deploy.weights.soundness import INDEX_SUFFIX, check_index
+
+if TYPE_CHECKING:
+    # Its library takes a quarter of the start of a command that may not need it.
+    from scout_deploy.hub import Hub
 
 _CONFIG = "config.json"
 _INDEX = "model.safetensors.index.json"
@@ -48,7 +51,7 @@ class ModelLookup:
     """
 
     cache: Path
-    hub: Callable[[], Hub]
+    hub: Callable[[], "Hub"]
     ask_hub: bool = True
 
     def find(self, model: Model) -> FitModel | None:
@@ -86,7 +89,7 @@ class ModelLookup:
         kept = self._kept(model_id, name)
         return kept.model if kept is not None and kept.commit == now.commit else self._ask(hub, now)
 
-    def _seen(self, hub: Hub, model_id: str, revision: str) -> FitModel | None:
+    def _seen(self, hub: "Hub", model_id: str, revision: str) -> FitModel | None:
         snapshot = hub.find_cached(model_id, revision)
         if snapshot is not None:
             return model_in(snapshot, name=model_id)
@@ -105,7 +108,7 @@ class ModelLookup:
     def _place(self, model_id: str, revision: str) -> Path:
         return self.cache / "models" / f"{_file_name(model_id, revision)}.json"
 
-    def _ask(self, hub: Hub, now: Revision) -> FitModel:
+    def _ask(self, hub: "Hub", now: Revision) -> FitModel:
         model_id = now.model_id
         needed = needed_files(model_id, now.files, with_code=False)
         files = [one for one in needed if one.path.endswith(_ENDING)]

@@ -4,13 +4,12 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from scout_deploy.containers.deployment import WEIGHTS_FOLDER, Weights
 from scout_deploy.containers.spec import Mount
 from scout_deploy.errors import DeployError, ModelFileError
 from scout_deploy.fit.shape import absurd_number
-from scout_deploy.hub import DEFAULT_REVISION, Hub
 from scout_deploy.known_models import known_facts
 from scout_deploy.model_facts import ModelFacts, facts_of_config
 from scout_deploy.model_files import facts_of_files, own_code, template_of_files
@@ -20,9 +19,14 @@ from scout_deploy.served_model import ServedModel, model_in_folder, reader
 from scout_deploy.weights.failures import HubUnreachableError
 from scout_deploy.weights.obtain import obtain
 from scout_deploy.weights.place import relative_snapshot, repository_folder_name
+from scout_deploy.weights.repository import DEFAULT_REVISION
 from scout_deploy.weights.soundness import check_snapshot
 from scout_deploy.weights_meter import FETCH, UNRESOLVED, Meter
 from scout_proxy.route_table import Template
+
+if TYPE_CHECKING:
+    # Its library takes a quarter of the start of a command that may not need it.
+    from scout_deploy.hub import Hub
 
 
 class ModelSource(Protocol):
@@ -78,7 +82,7 @@ class CacheSource:
     model_id: str
     revision: str
     cache: Path
-    hub: Callable[[], Hub]
+    hub: Callable[[], "Hub"]
     ask_hub: bool
 
     def expect(self) -> ServedModel:
@@ -120,7 +124,7 @@ class CacheSource:
         return Weights(mount=mount, path=path, commit=None if commit == UNRESOLVED else commit)
 
 
-def expected_facts(hub: Hub, model_id: str, revision: str, *, ask_hub: bool) -> ModelFacts:
+def expected_facts(hub: "Hub", model_id: str, revision: str, *, ask_hub: bool) -> ModelFacts:
     """Return the facts of a model whose weights are not here: from its published config, else as recorded with us.
 
     Raises:
@@ -144,7 +148,7 @@ def model_source(
     *,
     is_local: bool,
     cache: Path,
-    hub: Callable[[], Hub],
+    hub: Callable[[], "Hub"],
     ask_hub: bool,
     remote: Callable[[str, str], ModelSource],
 ) -> ModelSource:

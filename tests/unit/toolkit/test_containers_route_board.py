@@ -33,7 +33,7 @@ def told() -> Board:
     return Board()
 
 
-def test_a_new_phase_is_written_at_once_and_a_percentage_once_a_second(told: Board) -> None:
+def test_a_phase_is_written_once_a_second(told: Board) -> None:
     for percent in range(25):
         told.load(float(percent))
         told.now_s += 0.125
@@ -42,11 +42,18 @@ def test_a_new_phase_is_written_at_once_and_a_percentage_once_a_second(told: Boa
     assert percents == [0, 8, 16, 24]
 
 
-def test_the_next_phase_does_not_wait(told: Board) -> None:
+@pytest.mark.parametrize("at_once", [False, True])
+def test_the_next_phase_waits_for_its_second_unless_nobody_would_write_it(told: Board, *, at_once: bool) -> None:
     told.load(1.0)
-    told.board.phase("a", StartPhase(name="warm-up"), None)
+    told.board.phase("a", StartPhase(name="warm-up"), None, at_once=at_once)
+    names = [one.upstreams[0].phase.name for one in told.written if one.upstreams[0].phase]
+    told.now_s = 1.0
+    told.board.flush_if_due()
 
-    assert [one.upstreams[0].phase.name for one in told.written if one.upstreams[0].phase] == ["load", "warm-up"]
+    assert names == (["load", "warm-up"] if at_once else ["load"])
+    phase = told.written[-1].upstreams[0].phase
+    assert phase is not None
+    assert (phase.name, len(told.written)) == ("warm-up", 2)
 
 
 def test_what_was_held_back_is_written_when_it_is_due_and_only_then(told: Board) -> None:

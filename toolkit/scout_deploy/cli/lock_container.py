@@ -5,10 +5,10 @@ from scout_deploy.cli.up_containers import preparation
 from scout_deploy.cli.weights_source import own_hub, weights_source
 from scout_deploy.container_draft import Wish, refuse_what_cannot_work
 from scout_deploy.errors import ImageError
-from scout_deploy.hub import DEFAULT_REVISION
 from scout_deploy.profile_lock.document import LockedImage, LockedModel
 from scout_deploy.runtimes.images import PullRefusedError
 from scout_deploy.weights.failures import HubUnreachableError
+from scout_deploy.weights.repository import DEFAULT_REVISION
 
 
 def locked_commit(wish: Wish) -> LockedModel:

@@ -9,11 +9,11 @@ from scout_deploy.cli.up_containers import preparation
 from scout_deploy.cli.weights_source import weights_source
 from scout_deploy.container_draft import Wish, refuse_what_cannot_work
 from scout_deploy.engines.catalogue import container_engine_for
-from scout_deploy.hub import DEFAULT_REVISION
 from scout_deploy.model_sources import ModelSource
 from scout_deploy.progress import Tell
 from scout_deploy.runtimes.docker_engine import DockerEngine, daemon_address
 from scout_deploy.served_model import ServedModel
+from scout_deploy.weights.repository import DEFAULT_REVISION
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,11 +3,11 @@
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from scout_deploy.container_draft import Wish
 from scout_deploy.errors import WeightsError
-from scout_deploy.hub import Hub, find_token
 from scout_deploy.known_models import known_facts
 from scout_deploy.model_facts import ModelFacts
 from scout_deploy.model_sources import ModelSource, model_source
@@ -15,6 +15,9 @@ from scout_deploy.proxy_image.context import build_context
 from scout_deploy.runtimes.docker_engine import DockerEngine
 from scout_deploy.runtimes.remote_weights import VolumeSource
 from scout_deploy.weights.place import cache_folder
+
+if TYPE_CHECKING:
+    from scout_deploy.hub import Hub
 
 # What a download on another machine is told of this one's environment; none of them holds a secret.
 _HUB_VARIABLES = ("HF_ENDPOINT",)
@@ -36,12 +39,16 @@ def weights_source(wish: Wish, connect: Callable[[], DockerEngine], *, is_local:
     )
 
 
-def own_hub() -> Hub:
+def own_hub() -> "Hub":
     """Return the hub as this user's environment says: cache, endpoint, token."""
+    from scout_deploy.hub import Hub, find_token
+
     return Hub(cache=cache_folder(os.environ), token=find_token())
 
 
 def _remote(connect: Callable[[], DockerEngine], wish: Wish, model_id: str, revision: str) -> ModelSource:
+    from scout_deploy.hub import find_token
+
     own = wish.profile.proxy
     return VolumeSource(
         deployment=wish.name,

@@ -9,7 +9,8 @@ from scout_deploy.errors import DockerUnavailableError
 from scout_deploy.progress import Tell
 from scout_proxy.route_table import Hold, Phase, RouteTable, Trial, Upstream, UpstreamState
 
-# A phase's percentage may change many times a second; a client of /status looks once a second at most.
+# Phases change many times a second, and each table is a copy into a container and a process in it; a client of /status
+# looks once a second at most.
 _QUIET_S = 1.0
 
 
@@ -49,17 +50,23 @@ class RouteBoard:
         )
         self.flush()
 
-    def phase(self, upstream: str | None, phase: StartPhase, estimate_s: float | None = None) -> None:
-        """Note the phase of one upstream, or of all; written soon, at once where it is a new one."""
-        told = Phase(name=phase.name, detail=phase.detail, percent=phase.percent, estimate_s=estimate_s)
+    def phase(
+        self, upstream: str | None, phase: StartPhase, estimate_s: float | None = None, *, at_once: bool = False
+    ) -> None:
+        """Note the phase of one upstream, or of all; written now, or by `flush_if_due` within a second.
+
+        Args:
+            at_once: Write a new one now; for phases in which nobody calls `flush_if_due`.
+        """
         before = next((one.phase for one in self.table.upstreams if upstream in {None, one.id}), None)
+        told = Phase(name=phase.name, detail=phase.detail, percent=phase.percent, estimate_s=estimate_s)
         self._change(
             upstreams=tuple(
                 one.model_copy(update={"phase": told}) if upstream in {None, one.id} else one
                 for one in self.table.upstreams
             )
         )
-        if before is None or before.name != told.name:
+        if at_once and (before is None or before.name != told.name):
             self.flush()
         else:
             self.flush_if_due()
@@ -109,4 +116,4 @@ class TellBoth:
             return
         # A download goes on without the daemon; the next phase is written with this one.
         with contextlib.suppress(DockerUnavailableError):
-            self.board.phase(None, StartPhase(name=phase, detail=detail, percent=percent), estimate_s)
+            self.board.phase(None, StartPhase(name=phase, detail=detail, percent=percent), estimate_s, at_once=True)

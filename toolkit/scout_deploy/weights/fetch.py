@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TextIO
 
 from scout_deploy.errors import DeployError, WeightsError
-from scout_deploy.hub import DEFAULT_REVISION, Hub
+from scout_deploy.hub import Hub
 from scout_deploy.weights.obtain import obtain
-from scout_deploy.weights.repository import DownloadProgress
+from scout_deploy.weights.repository import DEFAULT_REVISION, DownloadProgress
 
 INTERRUPTED = 130
 _TOKEN_BYTES = 10_000

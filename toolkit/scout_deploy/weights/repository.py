@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+DEFAULT_REVISION = "main"
+
 
 @dataclass(frozen=True, kw_only=True)
 class RepoFile:
