@@ -18,7 +18,7 @@ from scout_deploy.deployment_store import MARK_VARIABLE
 from scout_deploy.processes import ProcessIdentity, marked_processes
 
 COMMAND = str(Path(sys.executable).parent / "scout-deploy")
-TIMEOUT_S = 100
+TIMEOUT_S = 150
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from fakes.command_line import CommandLine
 from fakes.docker_leftovers import DEPLOYMENT_LABEL
 
 _POLL_S = 0.1
-_PATIENCE_S = 60.0
+_PATIENCE_S = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,12 +77,12 @@ class ContainerCase:
         return self.docker.containers.get(f"scout-{self.name}-{part}")
 
     def get(self, path: str) -> requests.Response:
-        return requests.get(f"{self.cli.url}{path}", timeout=10)
+        return requests.get(f"{self.cli.url}{path}", timeout=60)
 
     def generate(self) -> requests.Response:
         """Ask for a generation of its own: what the proxy has kept it would answer without any engine."""
         body, fresh = {"prompt": "Tell me about the sea.", "max_length": 4}, {"Cache-Control": "no-cache"}
-        return requests.post(f"{self.cli.url}/generate", json=body, headers=fresh, timeout=30)
+        return requests.post(f"{self.cli.url}/generate", json=body, headers=fresh, timeout=60)
 
     def evidence(self) -> dict[str, Any]:
         """Return the newest file of evidence."""

@@ -70,7 +70,7 @@ def main_process(container: Container) -> int:
     return int(container.attrs["State"]["Pid"])
 
 
-def wait_for_line(process: Popen[str], words: str, *, patience_s: float = 60.0) -> str:
+def wait_for_line(process: Popen[str], words: str, *, patience_s: float = 120.0) -> str:
     """Read what a command prints until a line has these words, and return all of it.
 
     Raises:
@@ -90,7 +90,7 @@ def wait_for_line(process: Popen[str], words: str, *, patience_s: float = 60.0) 
     raise AssertionError(f"it ended without {words!r}:\n{''.join(said)}{process.communicate()[1]}")
 
 
-def ended(process: Popen[str], *, patience_s: float = 60.0) -> tuple[int, str]:
+def ended(process: Popen[str], *, patience_s: float = 120.0) -> tuple[int, str]:
     """Return the exit status of a command, and what it printed that nobody read yet."""
     stdout, stderr = process.communicate(timeout=patience_s)
     return process.returncode, stdout + stderr
@@ -111,7 +111,7 @@ class Load:
         """Requests that were answered with a generation so far."""
         return self._answered
 
-    def wait_for_more(self, count: int, *, patience_s: float = 60.0) -> None:
+    def wait_for_more(self, count: int, *, patience_s: float = 120.0) -> None:
         """Wait until so many more requests were answered."""
         wanted, end = self._answered + count, time.monotonic() + patience_s
         while self._answered < wanted:

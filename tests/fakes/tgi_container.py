@@ -14,8 +14,8 @@ from docker.models.containers import Container
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
-_START_S = 60
-_END_S = 60
+_START_S = 120
+_END_S = 120
 _POLL_S = 0.05
 _COLOUR = re.compile(r"\x1b\[[0-9]*m")
 
@@ -89,11 +89,11 @@ class TgiContainer:
         return found[0]
 
     def get(self, path: str) -> requests.Response:
-        return requests.get(self.url + path, timeout=10)
+        return requests.get(self.url + path, timeout=60)
 
     def generate(self, inputs: str) -> requests.Response:
         return requests.post(
-            f"{self.url}/generate", json={"inputs": inputs, "parameters": {"max_new_tokens": 4}}, timeout=10
+            f"{self.url}/generate", json={"inputs": inputs, "parameters": {"max_new_tokens": 4}}, timeout=60
         )
 
 

@@ -90,7 +90,7 @@ def test_played_tgi_runs_without_rights_and_answers_from_inside(tgi_image: str, 
 def test_played_tgi_drains_and_ends_well_when_it_is_stopped(tgi_image: str, demo_weights: Path) -> None:
     with tgi_container(tgi_image, demo_weights) as tgi:
         tgi.wait_until_ready()
-        tgi.container.stop(timeout=20)
+        tgi.container.stop(timeout=60)
 
         assert tgi.end()["ExitCode"] == 0
         assert tgi.says("webserver terminated")
@@ -101,7 +101,7 @@ def test_played_tgi_ends_well_when_it_is_stopped_while_it_loads(tgi_image: str, 
 
     with tgi_container(tgi_image, demo_weights) as tgi:
         tgi.wait_for_line("Starting shard")
-        tgi.container.stop(timeout=20)
+        tgi.container.stop(timeout=60)
 
         assert tgi.end()["ExitCode"] == 0
 

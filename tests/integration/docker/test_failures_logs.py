@@ -88,7 +88,7 @@ def test_logs_of_both_replicas_are_followed_through_a_crash_without_a_gap_or_a_r
         wait_until(lambda: all(len(logs.of(one)) >= len(written(one)) for one in engines))
         shown = {one.name: logs.of(one) for one in engines}
         logs.process.send_signal(signal.SIGINT)
-        status = logs.process.wait(timeout=20)
+        status = logs.process.wait(timeout=120)
         assert logs.process.stderr is not None
         errors = logs.process.stderr.read()
 
@@ -103,7 +103,7 @@ def test_following_ends_with_the_deployment(case: ContainerCase) -> None:
     with following(case) as logs:
         wait_until(lambda: len(logs.lines) > 10)
         assert case.run("down").returncode == 0
-        status = logs.process.wait(timeout=30)
+        status = logs.process.wait(timeout=120)
 
     assert status == 0
     assert any("Terminating webserver" in line for line in logs.lines)

@@ -25,7 +25,7 @@ def test_a_shard_that_the_kernel_kills_for_memory_is_told_from_the_gpus(
     try:
         wait_until(lambda: any(one.status == "running" for one in engines(case)))
         case.container().update(mem_limit=_MEMORY_LIMIT, memswap_limit=_MEMORY_LIMIT)
-        _, errors = running.communicate(timeout=60)
+        _, errors = running.communicate(timeout=120)
     finally:
         running.kill()
 
@@ -43,7 +43,7 @@ def test_an_engine_that_is_never_ready_is_given_up_in_time(case: ContainerCase, 
     change_play(demo_weights, die="never-ready", waiting_s=0.2)
 
     # Long enough for a busy machine to begin to load, or it would be given up in an earlier phase.
-    result = case.up("--timeout", "15")
+    result = case.up("--timeout", "25")
 
     assert result.returncode == 8, result.stdout + result.stderr
     assert "not ready in time in the phase 'load'" in result.stderr
@@ -60,7 +60,7 @@ def test_a_start_that_says_nothing_is_called_stalled_once(case: ContainerCase, d
     change_play(demo_weights, die="hang-warmup")
     with case.profile.open("a", encoding="utf-8") as profile:
         # Long enough for a busy machine to come to the warm-up, and to be silent there more than twice as long.
-        profile.write("startup: {stall_after_s: 4, timeout_s: 25}\n")
+        profile.write("startup: {stall_after_s: 4, timeout_s: 35}\n")
 
     result = case.up()
 

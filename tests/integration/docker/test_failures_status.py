@@ -45,7 +45,7 @@ def test_a_start_is_watched_from_elsewhere(case: ContainerCase, demo_weights: Pa
         wait_until(lambda: has_engine(case) and "load" in [one["phase"] for one in case.status()["containers"]])
         seen, shown = case.status(), case.run("status").stdout
         running.send_signal(signal.SIGINT)
-        running.communicate(timeout=60)
+        running.communicate(timeout=120)
     finally:
         running.kill()
 

@@ -18,7 +18,7 @@ from scout_proxy.version import __version__
 
 pytestmark = pytest.mark.docker
 
-DEADLINE_S = 30.0
+DEADLINE_S = 120.0
 RENAME = f"import os; os.replace('{ROUTES_FOLDER}/new', '{ROUTES_FOLDER}/{ROUTES_FILE}')"
 
 
@@ -100,7 +100,7 @@ def ask(port: int, path: str, accepted: Callable[[dict[str, Any]], bool] = bool)
     deadline, seen = time.monotonic() + DEADLINE_S, "nothing"
     while time.monotonic() < deadline:
         try:
-            answer: dict[str, Any] = requests.get(f"http://127.0.0.1:{port}{path}", timeout=5).json()
+            answer: dict[str, Any] = requests.get(f"http://127.0.0.1:{port}{path}", timeout=30).json()
         except requests.ConnectionError as exc:
             seen = str(exc)
         else:
@@ -139,7 +139,7 @@ def test_proxys_user_can_replace_the_table_in_a_new_volume(
 
 def test_sigterm_ends_the_container_with_0(proxy: Container, free_port: int) -> None:
     ask(free_port, "/")
-    proxy.stop(timeout=20)
+    proxy.stop(timeout=60)
 
     assert proxy.wait()["StatusCode"] == 0
     assert b"stopped" in proxy.logs()
