@@ -30,6 +30,7 @@ class SecondDockerHost:
 
     folder: Path
     namespace: int
+    options: tuple[str, ...] = ()
     client: docker.DockerClient = field(init=False)
     _daemon: subprocess.Popen[bytes] | None = None
 
@@ -67,6 +68,7 @@ class SecondDockerHost:
                     *("--bridge", "none"),
                     *("--default-address-pool", _NETWORKS),
                     "--tls=false",
+                    *self.options,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -116,8 +118,11 @@ def _has(client: docker.DockerClient, tag: str) -> bool:
 
 
 @contextmanager
-def second_docker_host() -> Iterator[SecondDockerHost]:
+def second_docker_host(*options: str) -> Iterator[SecondDockerHost]:
     """Start the daemon, and remove all of it at the end.
+
+    Args:
+        options: More of dockerd's command line.
 
     Raises:
         AssertionError: It does not start; that takes root and the program dockerd.
@@ -129,7 +134,7 @@ def second_docker_host() -> Iterator[SecondDockerHost]:
     host = None
     try:
         _wait_for_namespace(keeper.pid)
-        host = SecondDockerHost(folder=folder, namespace=keeper.pid)
+        host = SecondDockerHost(folder=folder, namespace=keeper.pid, options=options)
         yield host
     finally:
         if host is not None:
