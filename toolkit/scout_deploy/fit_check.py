@@ -12,6 +12,7 @@ from scout_deploy.fit.model import FitModel
 from scout_deploy.fit.verdict import gb
 from scout_deploy.fit_plan import FitPlan, Planner
 from scout_deploy.gpus.gpu import Gpu
+from scout_deploy.plan_gpus import GpusToPlan
 from scout_deploy.profile.engine import Model
 from scout_deploy.profile.profile import Profile
 from scout_deploy.progress import Tell
@@ -26,6 +27,7 @@ class FitCheck:
         insists: Whether the user wants to start it whatever the plan says.
         box: The machine whose GPUs are meant.
         starts: What earlier starts really took, on this box and on others.
+        cpu: Returns the CPU of the box, for a profile that computes on it; it may raise `DeployError`.
     """
 
     profile: Profile
@@ -35,9 +37,10 @@ class FitCheck:
     insists: bool = False
     box: str = ""
     starts: tuple[MeasuredStart, ...] = ()
+    cpu: Callable[[], GpusToPlan] | None = None
 
     def check(self, replicas: Sequence[Sequence[Gpu]], tell: Tell, *, leaving: Collection[int] = ()) -> None:
-        """Refuse what cannot work; tell what is tight or cannot be said. On a CPU there is nothing to say.
+        """Refuse what cannot work; tell what is tight or cannot be said.
 
         Args:
             replicas: The GPUs of each.
@@ -47,6 +50,7 @@ class FitCheck:
             GpuUnavailableError: It does not fit, or not with this context.
         """
         if not any(replicas):
+            self._check_cpu(tell)
             return
         try:
             planner = self.planner()
@@ -65,6 +69,22 @@ class FitCheck:
                 for note in correction_notes(plan.correction):
                     tell("note", note)
             self.judge(plan, tell)
+
+    def _check_cpu(self, tell: Tell) -> None:
+        if not self.profile.hardware.cpu_only or self.cpu is None:
+            return
+        try:
+            planner, box = self.planner(), self.cpu()
+        except DeployError as exc:
+            tell("note", f"whether the model fits is not known: {exc.message}")
+            return
+        plan = on_cpu(planner, box)
+        if plan.works or self.insists:
+            self.judge(plan, tell)
+            return
+        # What is in use now may be given back before the engine needs it, as by the one that it replaces.
+        self.judge(on_cpu(planner, box, is_idle=True), tell)
+        tell("note", f"the plan says that this works only where others give memory back: {plan.reason}")
 
     def planned(
         self, replicas: Sequence[Sequence[Gpu]], *, leaving: Collection[int] = ()
@@ -119,6 +139,16 @@ def correction_notes(correction: Correction) -> Iterator[str]:
         yield f"the plan counts {gb(abs(correction.size))} {more} on each GPU, {correction.origin}"
     if correction.left_out is not None:
         yield correction.left_out
+
+
+def on_cpu(planner: Planner, box: GpusToPlan, *, is_idle: bool = False) -> FitPlan:
+    """Plan one replica on a machine's CPU.
+
+    Args:
+        is_idle: Whether what others hold of its memory is left out.
+    """
+    (cpu,) = box.of_replica(planner.profile)
+    return planner.on((replace(cpu, held_bytes=0) if is_idle else cpu,))
 
 
 def on_driver(planner: Planner, gpus: Sequence[Gpu], leaving: Collection[int]) -> FitPlan | None:

@@ -8,15 +8,16 @@ from scout_deploy.engines.container_engine import Accelerator, EngineContainer, 
 from scout_deploy.errors import ProfileError
 from scout_deploy.fit.correction import MOST_OF_GPU, NO_CORRECTION, Correction, correction_of
 from scout_deploy.fit.engine_memory import EngineMemory
-from scout_deploy.fit.gpu_kind import KNOWN, PlanGpu, describe
+from scout_deploy.fit.gpu_kind import KNOWN, PlanGpu, PlanVendor, describe
 from scout_deploy.fit.measured_start import GpuPrediction, MeasuredStart, Planned, Setting
 from scout_deploy.fit.model import FitModel
-from scout_deploy.fit.verdict import Verdict, allowed_splits, judge_fit, split_problem
+from scout_deploy.fit.verdict import MARGIN, Verdict, allowed_splits, judge_fit, split_problem
 from scout_deploy.profile.profile import Profile
 
 PlanAnswer = Literal["fits", "tight", "no", "unknown"]
 
 _MOST_GPUS = 8
+_ACCELERATORS: dict[PlanVendor, Accelerator] = {"nvidia": "nvidia", "amd": "amd", "cpu": "intel-cpu"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +94,7 @@ class Planner:
     _answers: dict[tuple[Accelerator, int], EngineContainer | str] = field(default_factory=dict)
 
     def on(self, gpus: Sequence[PlanGpu]) -> FitPlan:
-        """Plan one replica on these GPUs, at least one, of one kind."""
+        """Plan one replica on these GPUs, at least one, of one kind; or on a CPU."""
         gpus = tuple(gpus)
         if self.model is None:
             return FitPlan(
@@ -134,13 +135,29 @@ class Planner:
         return self.adapter.memory(self._request(self.model, gpus), self.model.shape, gpus[0].compute_capability)
 
     def smallest_sets(self, like: PlanGpu) -> tuple[FitPlan, ...]:
-        """Return what would do of the known GPUs, if anything: of the kind at hand, and the least memory of all."""
+        """Return what would do of the known GPUs, if anything: of the kind at hand, and the least memory of all.
+
+        Of CPUs there is no such table.
+        """
+        if like.is_cpu:
+            return ()
         kinds = [one.gpu for one in KNOWN if one.vendor == like.vendor]
         same = list(self._working(like))[:1]
         others = [plan for kind in kinds for plan in self._working(kind)]
         least = sorted(others, key=lambda plan: (_memory(plan), len(plan.gpus)))[:1]
         chosen = {describe(plan.gpus): plan for plan in (*same, *least)}
         return tuple(chosen.values())
+
+    def least_memory(self, plan: FitPlan) -> int:
+        """Return the free memory that a CPU's machine needs for one sequence of the plan's context; 0 if not known."""
+        engine = self.memory(plan.gpus)
+        if engine is None or plan.verdict is None:
+            return 0
+        book = plan.verdict.ledger
+        before = book.context + book.correction.size + book.weights.total + book.step
+        # With `MARGIN` of the whole to spare, the share of what is free has to hold the sequence.
+        share = engine.usable_share
+        return int((share * before + book.kv_token * plan.verdict.context) / (share - MARGIN))
 
     def _working(self, kind: PlanGpu) -> Iterator[FitPlan]:
         """Yield a plan for each number of these GPUs, idle ones, that fits with room to spare."""
@@ -166,7 +183,7 @@ class Planner:
         return EngineRequest(
             profile=profile,
             facts=model.facts,
-            accelerator="amd" if gpus[0].vendor == "amd" else "nvidia",
+            accelerator=_ACCELERATORS[gpus[0].vendor],
             shards=len(gpus),
             weights_path="",
             payload_limit_bytes=profile.proxy.limits.max_body_bytes,

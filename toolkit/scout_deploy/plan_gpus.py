@@ -1,10 +1,13 @@
-"""Which GPUs a plan is made for: those that were named, else this machine's, else those that the profile is for."""
+"""Which GPUs a plan is made for: those that were named, else the machine's, else those that the profile is for.
+
+For an engine that computes on the CPU it is the machine's memory.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scout_deploy.errors import GpuUnavailableError, ProfileError
-from scout_deploy.fit.gpu_kind import PlanGpu, UnknownGpusError, of_driver, read_gpus
+from scout_deploy.errors import DockerUnavailableError, GpuUnavailableError, ProfileError
+from scout_deploy.fit.gpu_kind import PlanGpu, UnknownGpusError, cpu_with, of_driver, read_gpus
 from scout_deploy.gpus.allocation import obstacle_of
 from scout_deploy.gpus.gpu import Gpu, describe_gpus
 from scout_deploy.plan_machine import PlanMachine
@@ -79,6 +82,23 @@ def gpus_here(machine: PlanMachine, hardware: Hardware) -> GpusToPlan:
             origin=f"of the kind that the profile is for; Docker tells of {told}, and not of which kind",
         )
     return GpusToPlan(gpus=meant, origin=f"the GPUs that the profile is for, as {_why_not(machine)}")
+
+
+def cpu_here(machine: PlanMachine, replicas: int) -> GpusToPlan:
+    """Return the machine's CPU with its memory, a part of it for each replica.
+
+    Raises:
+        DockerUnavailableError: It is another machine, of which nobody tells how much memory it has.
+    """
+    if machine.memory_bytes is None:
+        raise DockerUnavailableError(
+            f"{machine.name} does not tell how much memory it has: {machine.silence or 'its Docker daemon is silent'}",
+            next_step="correct or unset DOCKER_HOST, or plan on that machine",
+        )
+    one = cpu_with(machine.memory_bytes // replicas, machine.held_bytes // replicas)
+    origin = "this machine" if machine.is_local else f"{machine.name}, which does not tell what of it is in use"
+    shared = f", shared by {replicas} replicas" if replicas > 1 else ""
+    return GpusToPlan(gpus=(one,) * replicas, origin=f"{origin}{shared}")
 
 
 def _whole_ones(gpus: Sequence[Gpu], hardware: Hardware) -> GpusToPlan | None:

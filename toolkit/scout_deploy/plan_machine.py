@@ -29,7 +29,8 @@ class PlanMachine:
         name: For a person: `this machine`, or Docker's.
         is_local: Whether it is this one; of another, `inventory` is empty.
         announced: GPUs that its Docker daemon tells of; asked for only where the drivers here tell of none.
-        memory_bytes: Of the whole machine, by its Docker daemon; None where that was not asked.
+        memory_bytes: That it has; None where that was not asked, or not told.
+        held_bytes: Of it in use; of another machine nobody tells.
         silence: Why its daemon could not be asked.
     """
 
@@ -38,6 +39,7 @@ class PlanMachine:
     inventory: Inventory = field(default_factory=Inventory)
     announced: DockerGpus | None = None
     memory_bytes: int | None = None
+    held_bytes: int = 0
     silence: str | None = None
 
 
@@ -60,21 +62,59 @@ def look_at_machine(
     inventory = read_gpus() if is_local else Inventory()
     if inventory.gpus:
         return PlanMachine(inventory=inventory)
-    name = "this machine" if is_local else f"Docker's machine ({address})"
+    host, silence = _facts(environment, connect)
+    return PlanMachine(
+        name="this machine" if is_local else _other(address),
+        is_local=is_local,
+        inventory=inventory,
+        announced=None if host is None else gpus_of_docker(host),
+        silence=silence,
+    )
+
+
+def look_at_memory(
+    environment: Mapping[str, str],
+    *,
+    is_local: bool,
+    address: str,
+    connect: Callable[[Mapping[str, str]], Daemon],
+    read_memory: Callable[[], tuple[int, int]],
+) -> PlanMachine:
+    """Look at the memory of the machine of the Docker daemon that is meant, for an engine that computes on the CPU.
+
+    Args:
+        is_local: Whether that is this machine.
+        address: Of the daemon.
+        connect: Opens the daemon; it may raise `DockerUnavailableError`.
+        read_memory: Returns what this machine has of memory, and what of it is in use.
+    """
+    if is_local:
+        total, held = read_memory()
+        return PlanMachine(memory_bytes=total, held_bytes=held)
+    host, silence = _facts(environment, connect)
+    return PlanMachine(
+        name=_other(address),
+        is_local=False,
+        memory_bytes=None if host is None else host.memory_bytes or None,
+        silence=silence,
+    )
+
+
+def _facts(
+    environment: Mapping[str, str], connect: Callable[[Mapping[str, str]], Daemon]
+) -> tuple[DockerHost | None, str | None]:
+    """Return what the daemon says of itself, or why it says nothing."""
     try:
         daemon = connect(environment)
         try:
-            host = daemon.facts()
+            return daemon.facts(), None
         finally:
             daemon.close()
     except DockerUnavailableError as error:
-        return PlanMachine(name=name, is_local=is_local, inventory=inventory, silence=error.message)
+        return None, error.message
     except DaemonRefusedError as error:
-        return PlanMachine(name=name, is_local=is_local, inventory=inventory, silence=error.reason)
-    return PlanMachine(
-        name=name,
-        is_local=is_local,
-        inventory=inventory,
-        announced=gpus_of_docker(host),
-        memory_bytes=host.memory_bytes or None,
-    )
+        return None, error.reason
+
+
+def _other(address: str) -> str:
+    return f"Docker's machine ({address})"

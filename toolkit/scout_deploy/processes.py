@@ -58,6 +58,11 @@ def available_bytes() -> int:
     return int(psutil.virtual_memory().available)
 
 
+def memory_bytes() -> int:
+    """Return the memory that this machine has."""
+    return int(psutil.virtual_memory().total)
+
+
 def marked_processes(variable: str, value: str) -> tuple[ProcessIdentity, ...]:
     """Find this user's processes that were started with this environment variable, our own line of parents left out.
 

@@ -14,6 +14,7 @@ from scout_deploy.cli.app import create_app
 from scout_deploy.cli.context import kept_memory
 from scout_deploy.errors import GpuUnavailableError
 from scout_deploy.machine import machine_name
+from scout_deploy.processes import memory_bytes
 
 REFUSED = GpuUnavailableError.exit_code
 
@@ -117,15 +118,23 @@ def test_a_model_that_nothing_is_known_of_stands_in_nobodys_way() -> None:
     assert fit_of(*changed)["verdict"] == "unknown"
 
 
-def test_a_profile_without_gpus_has_no_verdict(tmp_path: Path) -> None:
+def test_a_profile_without_gpus_is_held_against_the_machines_memory(tmp_path: Path) -> None:
     (tmp_path / "cpu.yaml").write_text(
-        "model: {id: acme/chat}\nengine: {kind: tgi, version: 3.3.7}\nhardware: {cpu_only: true}\n", encoding="utf-8"
+        "model: {id: meta-llama/Llama-3.3-70B-Instruct}\nengine: {kind: tgi, version: 3.3.7, context_length: 16}\n"
+        "hardware: {cpu_only: true}\n",
+        encoding="utf-8",
     )
+    # No machine has nine terabytes.
+    too_large = ("--profile", "./cpu.yaml", "--set", "replicas=64")
 
-    result = dry_run("--profile", "./cpu.yaml", "--json")
+    refused = dry_run(*too_large)
 
-    assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout)["fit"] is None
+    assert refused.exit_code == GpuUnavailableError.exit_code
+    assert "the weights alone need 141.1 GB, and the engine itself 1.6 GB" in refused.stdout
+    assert "up --force starts it all the same" in refused.stdout
+    memory = fit_of(*too_large)["memory"]
+    assert isinstance(memory, dict)
+    assert memory["total_bytes"] == memory_bytes() // 64
 
 
 def test_the_embedded_engine_is_held_against_the_machines_memory() -> None:

@@ -10,8 +10,8 @@ from scout_deploy.errors import DockerUnavailableError, GpuUnavailableError
 from scout_deploy.gpus.docker_devices import DockerGpus
 from scout_deploy.gpus.gpu import Gpu
 from scout_deploy.gpus.inventory import Inventory
-from scout_deploy.plan_gpus import gpus_here
-from scout_deploy.plan_machine import PlanMachine, look_at_machine
+from scout_deploy.plan_gpus import cpu_here, gpus_here
+from scout_deploy.plan_machine import PlanMachine, look_at_machine, look_at_memory
 from scout_deploy.profile.engine import Hardware
 
 GIB = 2**30
@@ -95,6 +95,40 @@ def test_a_profile_for_any_gpus_needs_them_named_then(daemon: OneDaemon | None, 
 
     assert words in caught.value.message
     assert "--gpus 4xH100-80GB" in (caught.value.next_step or "")
+
+
+def look_at(daemon: OneDaemon | None, *, is_local: bool) -> PlanMachine:
+    def connect(_: Mapping[str, str]) -> OneDaemon:
+        if daemon is None:
+            raise DockerUnavailableError("nobody there")
+        return daemon
+
+    return look_at_memory(
+        {}, is_local=is_local, address="ssh://box", connect=connect, read_memory=lambda: (32 * GIB, 8 * GIB)
+    )
+
+
+def test_for_a_cpu_the_machines_memory_counts_shared_by_the_replicas() -> None:
+    found = cpu_here(look_at(None, is_local=True), 2)
+
+    assert [(one.total_bytes, one.held_bytes) for one in found.gpus] == [(16 * GIB, 4 * GIB)] * 2
+    assert found.origin == "this machine, shared by 2 replicas"
+
+
+def test_of_another_machine_docker_tells_the_memory_and_not_what_is_in_use() -> None:
+    found = cpu_here(look_at(OneDaemon(memory_bytes=64 * GIB), is_local=False), 1)
+
+    assert [(one.total_bytes, one.held_bytes) for one in found.gpus] == [(64 * GIB, 0)]
+    assert found.origin == "Docker's machine (ssh://box), which does not tell what of it is in use"
+
+
+@pytest.mark.parametrize(("daemon", "words"), [(None, "nobody there"), (OneDaemon(), "its Docker daemon is silent")])
+def test_a_machine_whose_memory_nobody_tells_is_no_machine_to_plan_for(daemon: OneDaemon | None, words: str) -> None:
+    with pytest.raises(DockerUnavailableError, match="does not tell how much memory it has") as caught:
+        cpu_here(look_at(daemon, is_local=False), 1)
+
+    assert words in caught.value.message
+    assert "DOCKER_HOST" in (caught.value.next_step or "")
 
 
 def a100(index: int, *, mig: bool = False) -> Gpu:

@@ -8,18 +8,19 @@ import typer
 from scout_deploy.cli.context import container_runtime, kept_memory
 from scout_deploy.cli.fit_view import HEADS, fit_document
 from scout_deploy.cli.gate import PlannedGate
+from scout_deploy.cli.machine import machine_with_memory
 from scout_deploy.cli.output import Output
 from scout_deploy.cli.plan_view import ShownFit, show_plan
 from scout_deploy.cli.up_containers import draft_containers, expected_model, fit_check
 from scout_deploy.container_draft import Wish
 from scout_deploy.containers import labels
 from scout_deploy.errors import DeployError, GpuUnavailableError
-from scout_deploy.fit_check import FitCheck, correction_notes, on_driver
+from scout_deploy.fit_check import FitCheck, correction_notes, on_cpu, on_driver
 from scout_deploy.fit_plan import FitPlan, Planner
 from scout_deploy.gpu_placement import choose
 from scout_deploy.gpus.inventory import Inventory, read_local_inventory
 from scout_deploy.machine import machine_name
-from scout_deploy.plan_gpus import gpus_of
+from scout_deploy.plan_gpus import cpu_here, gpus_of
 from scout_deploy.runtimes.docker_address import address_of_environment, box_of
 
 
@@ -46,14 +47,14 @@ def dry_run_containers(output: Output, wish: Wish, gate: PlannedGate | None = No
         typer.Exit: `up` would refuse it; the status is the same.
     """
     deployment = draft_containers(wish)
-    if wish.profile.hardware.cpu_only:
-        show_plan(output, deployment, gate=gate)
-        return
     address = address_of_environment(os.environ)
     is_local = address is None or address.is_local
     box = machine_name() if address is None else box_of(address)
     check = fit_check(wish, box=box, starts=kept_memory().starts(), ask_hub=False)
-    shown, works = _fit(check, wish, read_local_inventory() if is_local else Inventory())
+    if wish.profile.hardware.cpu_only:
+        shown, works = _fit_on_cpu(check)
+    else:
+        shown, works = _fit(check, wish, read_local_inventory() if is_local else Inventory())
     show_plan(output, deployment, fit=shown, gate=gate)
     if not works:
         raise typer.Exit(GpuUnavailableError.exit_code)
@@ -82,6 +83,17 @@ def _fit(check: FitCheck, wish: Wish, inventory: Inventory) -> tuple[ShownFit, b
     if plan is None:
         return _unknown("the driver does not say how large its GPUs are"), True
     return _shown(check, plan, "the GPUs of this machine")
+
+
+def _fit_on_cpu(check: FitCheck) -> tuple[ShownFit, bool]:
+    """Plan as `up` would, which refuses what would not fit either if nobody else had any memory."""
+    try:
+        planner = check.planner()
+        box = cpu_here(machine_with_memory(os.environ), check.profile.replicas)
+    except DeployError as exc:
+        return _unknown(exc.message), True
+    shown, works = _shown(check, on_cpu(planner, box), box.origin)
+    return shown, works or on_cpu(planner, box, is_idle=True).works
 
 
 def _plan_here(planner: Planner, wish: Wish, inventory: Inventory) -> FitPlan | None:

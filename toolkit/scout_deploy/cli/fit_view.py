@@ -9,7 +9,7 @@ from rich.text import Text
 
 from scout_deploy.cli.output import Output
 from scout_deploy.fit.correction import Correction
-from scout_deploy.fit.gpu_kind import describe
+from scout_deploy.fit.gpu_kind import PlanGpu, describe
 from scout_deploy.fit.ledger import Ledger
 from scout_deploy.fit.verdict import Verdict, gb
 from scout_deploy.fit_plan import FitPlan, Planner
@@ -71,13 +71,22 @@ def _advice(shown: Shown) -> Iterator[str]:
         yield f"{describe(one.gpus)} would do (--set hardware.gpu_count={count}){context}"
     if shown.nearest is not None:
         yield f"on {describe(shown.plan.gpus)} works the profile '{shown.nearest}'"
-    if shown.plan.answer == "no" and not shown.would_do and shown.nearest is None and shown.plan.is_about_memory:
+    if shown.plan.answer == "no" and shown.plan.gpus[0].is_cpu:
+        yield from _advice_on_cpu(shown)
+    elif shown.plan.answer == "no" and not shown.would_do and shown.nearest is None and shown.plan.is_about_memory:
         yield "no box of up to eight known GPUs would do; choose a checkpoint that is quantized"
     verdict = shown.plan.verdict
     if verdict is not None and not verdict.works and 0 < verdict.largest_context < verdict.context:
         yield f"--set engine.context_length={verdict.largest_context} would fit"
     elif verdict is not None and verdict.context > verdict.context_limit:
         yield f"plan again with --context {verdict.context_limit}: memory is short too"
+
+
+def _advice_on_cpu(shown: Shown) -> Iterator[str]:
+    verdict = shown.plan.verdict
+    if verdict is not None and verdict.missing:
+        yield f"a machine with about {gb(shown.planner.least_memory(shown.plan))} of free memory would do"
+    yield "GGUF files, which are smaller, are served on a CPU with engine.kind: embedded (profile 'cpu-gguf')"
 
 
 def _facts(shown: Shown) -> Iterator[tuple[str, str]]:
@@ -87,7 +96,8 @@ def _facts(shown: Shown) -> Iterator[tuple[str, str]]:
     yield "planned for", describe(shown.plan.gpus) + (f" ({shown.origin})" if shown.origin else "")
     if verdict is None or not verdict.works:
         return
-    yield "KV cache", f"{verdict.kv_tokens:,} tokens, {verdict.ledger.kv_token:,} bytes each on each GPU"
+    where = "" if shown.plan.gpus[0].is_cpu else " on each GPU"
+    yield "KV cache", f"{verdict.kv_tokens:,} tokens, {verdict.ledger.kv_token:,} bytes each{where}"
     yield "at full context", f"{verdict.sequences:,} sequences of {verdict.context:,} tokens"
     yield "largest context", f"{verdict.largest_context:,} tokens{_ceiling(shown.planner, verdict)}"
     yield "largest prefill", f"{verdict.largest_prefill:,} tokens in one step (engine.max_batch_prefill_tokens)"
@@ -106,7 +116,8 @@ def _show_ledger(output: Output, planner: Planner, plan: FitPlan) -> None:
         return
     book = plan.verdict.ledger
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-    table.add_column(f"each GPU: {gb(book.total)}", no_wrap=True)
+    place = "memory" if plan.gpus[0].is_cpu else "each GPU"
+    table.add_column(f"{place}: {gb(book.total)}", no_wrap=True)
     table.add_column("GB", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     table.add_column("", no_wrap=True)
@@ -119,11 +130,11 @@ def _show_ledger(output: Output, planner: Planner, plan: FitPlan) -> None:
 
 def _entries(book: Ledger, planner: Planner, plan: FitPlan) -> Iterator[tuple[str, int, str]]:
     yield "  other processes", book.held, ""
-    yield (
-        "  CUDA and libraries",
-        book.context,
-        "context, kernels, workspaces" + (", NCCL" if len(plan.gpus) > 1 else ""),
-    )
+    if plan.gpus[0].is_cpu:
+        yield "  engine itself", book.context, "launcher, router, Python with PyTorch"
+    else:
+        words = "context, kernels, workspaces" + (", NCCL" if len(plan.gpus) > 1 else "")
+        yield "  CUDA and libraries", book.context, words
     whole = f", of which each GPU holds {gb(book.weights.whole)} whole" if len(plan.gpus) > 1 else ""
     yield "  weights", book.weights.total, f"by the tensors' own number formats{whole}"
     yield "  a prompt's step", book.step, _step_words(planner, plan)
@@ -187,11 +198,16 @@ def fit_document(plan: FitPlan, origin: str) -> dict[str, Any]:
     return {
         "verdict": plan.answer,
         "reason": plan.reason,
-        "gpus": [{"name": gpu.name, "total_bytes": gpu.total_bytes, "held_bytes": gpu.held_bytes} for gpu in plan.gpus],
+        "gpus": [{"name": one.name, **_memory_of(one)} for one in plan.gpus if not one.is_cpu],
+        "memory": next((_memory_of(one) for one in plan.gpus if one.is_cpu), None),
         "gpus_from": origin or None,
         "fit": None if plan.verdict is None else _numbers(plan.verdict),
         "correction": correction_document(plan.correction),
     }
+
+
+def _memory_of(one: PlanGpu) -> dict[str, int]:
+    return {"total_bytes": one.total_bytes, "held_bytes": one.held_bytes}
 
 
 def correction_document(correction: Correction) -> dict[str, Any] | None:

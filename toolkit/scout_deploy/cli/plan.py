@@ -8,7 +8,7 @@ import typer
 from scout_deploy.cli.context import kept_memory
 from scout_deploy.cli.embedded_view import plan_embedded_memory, show_embedded
 from scout_deploy.cli.fit_view import Shown, show_fit, show_ranking
-from scout_deploy.cli.machine import machine
+from scout_deploy.cli.machine import machine, machine_with_memory
 from scout_deploy.cli.output import Output
 from scout_deploy.engines.catalogue import planning_engine_for
 from scout_deploy.engines.tgi.nearest import Shipped, nearest
@@ -18,7 +18,7 @@ from scout_deploy.fit_plan import FitPlan, Planner
 from scout_deploy.hub import Hub, find_token
 from scout_deploy.machine import machine_name
 from scout_deploy.model_lookup import ModelLookup
-from scout_deploy.plan_gpus import GpusToPlan, gpus_here, named_gpus
+from scout_deploy.plan_gpus import GpusToPlan, cpu_here, gpus_here, named_gpus
 from scout_deploy.plan_machine import PlanMachine
 from scout_deploy.profile.catalogue import profile_files, shipped_profiles_dir
 from scout_deploy.profile.layers import parse_overrides
@@ -75,13 +75,7 @@ def plan(
 def _plan_one(
     output: Output, loaded: LoadedProfile, written: str | None, context: int | None, starts: tuple[MeasuredStart, ...]
 ) -> FitPlan:
-    hardware = loaded.profile.hardware
-    if hardware.cpu_only:
-        raise ProfileError(
-            f"the profile '{loaded.name}' uses no GPU, and plan says what fits on GPUs",
-            next_step="name a profile for GPUs: scout-deploy profiles list",
-        )
-    box = named_gpus(written, is_free_choice=False) if written is not None else gpus_here(machine(os.environ), hardware)
+    box = _box(loaded, written)
     planner = _planner(loaded, context, starts, ask_hub=True)
     found = planner.on(box.of_replica(loaded.profile))
     show_fit(
@@ -92,10 +86,29 @@ def _plan_one(
             plan=found,
             origin=box.origin,
             would_do=() if found.works or not found.is_about_memory else planner.smallest_sets(found.gpus[0]),
-            nearest=None if found.works else _nearest(loaded, planner, box, context),
+            nearest=None if found.works or found.gpus[0].is_cpu else _nearest(loaded, planner, box, context),
         ),
     )
     return found
+
+
+def _box(loaded: LoadedProfile, written: str | None) -> GpusToPlan:
+    """Return what the profile is planned for.
+
+    Raises:
+        DeployError: There is nothing, or GPUs are named that the profile does not use.
+    """
+    profile = loaded.profile
+    if not profile.hardware.cpu_only:
+        if written is not None:
+            return named_gpus(written, is_free_choice=False)
+        return gpus_here(machine(os.environ), profile.hardware)
+    if written is not None:
+        raise ProfileError(
+            f"--gpus: got {written!r}, and the profile '{loaded.name}' computes on the CPU (hardware/cpu_only)",
+            next_step="leave --gpus out, or name a profile for GPUs: scout-deploy profiles list",
+        )
+    return cpu_here(machine_with_memory(os.environ), profile.replicas)
 
 
 def _planner(

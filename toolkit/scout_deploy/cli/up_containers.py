@@ -6,6 +6,7 @@ from functools import partial
 
 from scout_deploy.cli.context import container_runtime
 from scout_deploy.cli.gate import check_reach
+from scout_deploy.cli.machine import machine_with_memory
 from scout_deploy.cli.output import Output
 from scout_deploy.cli.start_view import StartView
 from scout_deploy.cli.weights_source import own_hub, weights_source
@@ -20,6 +21,7 @@ from scout_deploy.gpus.inventory import Inventory, read_local_inventory
 from scout_deploy.image_history import ImageHistory
 from scout_deploy.memory_history import memory_history
 from scout_deploy.model_lookup import ModelLookup
+from scout_deploy.plan_gpus import cpu_here
 from scout_deploy.proxy_secrets import make_secrets
 from scout_deploy.runtimes.container_runtime import ContainerRuntime
 from scout_deploy.runtimes.container_up import bring_up_containers
@@ -105,6 +107,7 @@ def fit_check(wish: Wish, *, box: str, starts: tuple[MeasuredStart, ...], ask_hu
         insists=wish.insists,
         box=box,
         starts=starts,
+        cpu=lambda: cpu_here(machine_with_memory(os.environ), wish.profile.replicas),
     )
 
 

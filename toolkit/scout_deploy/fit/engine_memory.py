@@ -16,6 +16,8 @@ class EngineMemory:
     Args:
         name: The engine's, for a person.
         usable_share: Of a GPU's memory, up to which the KV cache is allotted.
+        shares_what_is_free: Whether that share is of what is free once a prompt was computed, and not of the whole.
+        base_bytes: What the engine takes before any weights; None for CUDA's context and its libraries.
         limit_share: Of a GPU's memory, beyond which the engine may take nothing at all.
         block_tokens: The KV cache is allotted in blocks of so many tokens.
         prefill_tokens: Tokens of a prompt computed in one step, with which the engine warms up.
@@ -26,6 +28,7 @@ class EngineMemory:
         computed_bytes: Of one number of the weights that are computed with as they are.
         linear_bytes: Of one number of a linear layer where the engine quantizes while it loads; None where it does not.
         unpacks: Whether a quantized layer is unpacked into full numbers for each step.
+        keeps_unpacked: Whether it is unpacked once, while it is loaded, and stays so.
         splits_embedding: Whether each GPU holds a part of the embedding; else each holds all of it.
         splits_attention: Whether each GPU has a part of the heads.
         copies_tied_head: Whether an output layer that is tied to the embedding is held a second time.
@@ -44,9 +47,12 @@ class EngineMemory:
     kv_bytes: float
     kv_heads: int
     kv_head_dim: int
+    shares_what_is_free: bool = False
+    base_bytes: int | None = None
     computed_bytes: int = 2
     linear_bytes: float | None = None
     unpacks: bool = False
+    keeps_unpacked: bool = False
     splits_embedding: bool = True
     splits_attention: bool = True
     copies_tied_head: bool = False

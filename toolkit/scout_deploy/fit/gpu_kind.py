@@ -4,10 +4,12 @@ import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from scout_deploy.gpus.gpu import Gpu, Vendor
 
 _GIBIBYTE = 2**30
+_GIGABYTE = 10**9
 
 # What a driver reports as its total is more than CUDA gives out: of an H100's 81,559 MiB, PyTorch has 79.11 GiB
 # (https://github.com/vllm-project/vllm/issues/27508), of an L40S's 46,068 MiB 44.53 GiB
@@ -16,13 +18,17 @@ _USABLE_OF_REPORTED = 0.99
 _MOST = 1024
 
 
+# An engine that computes on the CPU has the machine's memory, which a plan treats as it does a GPU's.
+PlanVendor = Vendor | Literal["cpu"]
+
+
 class UnknownGpusError(Exception):
     """What was written names no GPUs that a plan can be made for; the message says what was expected."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlanGpu:
-    """One GPU as a plan sees it.
+    """One GPU, or a CPU with its memory, as a plan sees it.
 
     Args:
         total_bytes: What CUDA gives out when nobody has anything.
@@ -33,8 +39,18 @@ class PlanGpu:
     name: str
     total_bytes: int
     held_bytes: int = 0
-    vendor: Vendor = "nvidia"
+    vendor: PlanVendor = "nvidia"
     compute_capability: str | None = None
+
+    @property
+    def is_cpu(self) -> bool:
+        """Whether it is a CPU."""
+        return self.vendor == "cpu"
+
+
+def cpu_with(total_bytes: int, held_bytes: int) -> PlanGpu:
+    """Return a CPU with so much memory, of which others hold so much."""
+    return PlanGpu(name="CPU", total_bytes=total_bytes, held_bytes=held_bytes, vendor="cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +117,9 @@ def read_gpus(written: str) -> tuple[PlanGpu, ...]:
         UnknownGpusError: It is of another form, names none or several kinds, or one that is not in the table.
     """
     if "," in written or "+" in written:
-        raise UnknownGpusError("one engine is split over GPUs of one kind; name one, as in 4xH100-80GB")
+        raise UnknownGpusError(
+            "one engine is split over GPUs of one kind; name one, as in 4xH100-80GB, and plan for each kind alone"
+        )
     found = _WRITTEN.fullmatch(written.strip())
     if found is None:
         raise UnknownGpusError("expected a number and a kind, as in 4xH100-80GB")
@@ -144,6 +162,8 @@ def of_driver(gpus: Sequence[Gpu]) -> tuple[PlanGpu, ...] | None:
 
 
 def describe(gpus: Sequence[PlanGpu]) -> str:
-    """Return such as `4 x H100-80GB`."""
+    """Return such as `4 x H100-80GB`, or `a CPU with 67.4 GB of memory`."""
+    if gpus[0].is_cpu:
+        return f"a CPU with {gpus[0].total_bytes / _GIGABYTE:.1f} GB of memory"
     kinds = dict.fromkeys(gpu.name for gpu in gpus)
     return ", ".join(f"{sum(gpu.name == name for gpu in gpus)} x {name}" for name in kinds)

@@ -55,7 +55,8 @@ def held_by_each(model: FitModel, engine: EngineMemory, shards: int) -> Held:
 def loaded_bytes(tensor: Tensor, engine: EngineMemory) -> int:
     """Return what a tensor takes on a GPU when it is not split."""
     if tensor.dtype not in COMPUTED:
-        return tensor.stored_bytes
+        is_unpacked = engine.keeps_unpacked and len(tensor.shape) == _MATRIX
+        return _numbers(tensor) * engine.computed_bytes if is_unpacked else tensor.stored_bytes
     if engine.linear_bytes is not None and is_linear(tensor):
         return int(tensor.elements * engine.linear_bytes)
     return tensor.elements * min(engine.computed_bytes, DTYPE_BITS[tensor.dtype] // 8)
@@ -76,12 +77,16 @@ def unpacked_bytes(model: FitModel, engine: EngineMemory) -> int:
     Counted as for compressed-tensors 0.9.1 (CompressedLinear.forward): into 8 bit, then into the computed format, and
     times the scales into another tensor. An estimate.
     """
-    if not engine.unpacks:
+    if not engine.unpacks or engine.keeps_unpacked:
         return 0
     packed = [one for one in model.tensors if one.dtype not in COMPUTED and len(one.shape) == _MATRIX]
-    # At least 4 bits a number: what is stored in int32 holds eight.
-    numbers = max((one.elements // one.copies * (8 if one.dtype == "I32" else 1) for one in packed), default=0)
+    numbers = max((_numbers(one) // one.copies for one in packed), default=0)
     return numbers * (1 + 2 * engine.computed_bytes)
+
+
+def _numbers(packed: Tensor) -> int:
+    # At least 4 bits a number: what is stored in int32 holds eight.
+    return packed.elements * (8 if packed.dtype == "I32" else 1)
 
 
 def _is_split(tensor: Tensor, engine: EngineMemory, shards: int) -> bool:

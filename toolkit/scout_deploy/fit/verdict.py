@@ -15,7 +15,7 @@ Answer = Literal["fits", "tight", "no"]
 # Of a GPU's memory: what the estimates of activations, context and fragmentation may be wrong by. TGI's own published
 # figure for Llama 3.1 70B on two A100 is 2.5 % of a GPU above what this predicts
 # (https://github.com/huggingface/text-generation-inference/issues/2744).
-_MARGIN = 0.03
+MARGIN = 0.03
 _GIGABYTE = 10**9
 
 
@@ -64,7 +64,7 @@ def judge_fit(
     """Judge one replica on its GPUs.
 
     Args:
-        gpus: That one replica is split over; at least one.
+        gpus: That one replica is split over; at least one. Or a CPU.
         context: Tokens of one sequence; None for what the engine would take by itself.
         replicas: How many there are on other GPUs like these, for the words alone.
         correction: What earlier starts like this one took beyond the arithmetic.
@@ -76,7 +76,7 @@ def judge_fit(
     answer: Answer = "no" if reason else "fits"
     if not reason:
         spare = book.kv - book.kv_token * wanted
-        answer = "fits" if spare >= _MARGIN * book.total else "tight"
+        answer = "fits" if spare >= MARGIN * book.total else "tight"
         reason = _words(answer, book, wanted, gpus, replicas)
     return Verdict(
         answer=answer,
@@ -136,7 +136,8 @@ def _refusal(
     if loaded > limit:
         return (
             (
-                f"the weights alone need {gb(book.weights.total)}{on}, and CUDA and its libraries {gb(book.context)}"
+                f"the weights alone need {gb(book.weights.total)}{on}, and "
+                f"{'the engine itself' if gpus[0].is_cpu else 'CUDA and its libraries'} {gb(book.context)}"
                 f"{_learnt(book)}; "
                 f"there are {gb(book.total)}{on}{others}"
             ),

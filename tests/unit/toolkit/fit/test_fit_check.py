@@ -1,16 +1,20 @@
 """What `up` does with its plan."""
 
+from dataclasses import replace
+
 import pytest
 
 from fakes.measured_starts import GB, SETTING, measured_start
 from fakes.recorded_models import SCOUT, recorded
-from fakes.tgi_requests import shipped_profile
+from fakes.tgi_requests import shipped_profile, tgi_profile
 from scout_deploy.engines.catalogue import planning_engine_for
-from scout_deploy.errors import GpuUnavailableError, WeightsError
+from scout_deploy.errors import DockerUnavailableError, GpuUnavailableError, WeightsError
+from scout_deploy.fit.gpu_kind import cpu_with
 from scout_deploy.fit.measured_start import MeasuredStart
 from scout_deploy.fit.model import FitModel
 from scout_deploy.fit_check import FitCheck
 from scout_deploy.gpus.gpu import Gpu
+from scout_deploy.plan_gpus import GpusToPlan
 from scout_deploy.profile.engine import Model
 from scout_deploy.progress import Progress, Teller
 
@@ -154,3 +158,40 @@ def test_on_a_cpu_nothing_is_said() -> None:
     check().check([()], told.tell)
 
     assert told.notes == []
+
+
+def cpu_check(gigabytes: int, held: int, *, insists: bool = False) -> FitCheck:
+    return FitCheck(
+        profile=tgi_profile({"context_length": 8192}, gpus=None),
+        profile_name="cpu",
+        adapter=planning_engine_for("tgi"),
+        find=lambda _: recorded("meta-llama/Llama-3.1-8B-Instruct"),
+        insists=insists,
+        cpu=lambda: GpusToPlan(gpus=(cpu_with(gigabytes * 10**9, held * 10**9),)),
+    )
+
+
+def test_on_a_cpu_what_the_machine_cannot_hold_is_refused_and_what_it_could_hold_is_told() -> None:
+    told = Told()
+
+    cpu_check(64, 4).check([()], told.tell)
+    assert told.notes == []
+    cpu_check(32, 24).check([()], told.tell)
+    assert [line.partition(":")[0] for line in told.notes] == [
+        "the plan says that this works only where others give memory back"
+    ]
+    with pytest.raises(GpuUnavailableError, match="cannot work: the weights alone need 16"):
+        cpu_check(16, 0).check([()], told.tell)
+    cpu_check(16, 0, insists=True).check([()], told.tell)
+    assert told.notes[-1].startswith("started although the plan says no")
+
+
+def test_a_machine_whose_memory_is_not_told_stands_in_nobodys_way() -> None:
+    def nobody() -> GpusToPlan:
+        raise DockerUnavailableError("nobody there")
+
+    told = Told()
+
+    replace(cpu_check(64, 0), cpu=nobody).check([()], told.tell)
+
+    assert told.notes == ["whether the model fits is not known: nobody there"]

@@ -7,7 +7,7 @@ import pytest
 from fakes.recorded_models import SCOUT, SCOUT_FP8, SCOUT_W4A16, recorded
 from fakes.tgi_requests import shipped_profile, tgi_profile
 from scout_deploy.engines.catalogue import planning_engine_for
-from scout_deploy.fit.gpu_kind import describe, read_gpus
+from scout_deploy.fit.gpu_kind import cpu_with, describe, read_gpus
 from scout_deploy.fit.verdict import Verdict
 from scout_deploy.fit_plan import FitPlan, Planner
 from scout_deploy.plan_gpus import gpus_of
@@ -87,6 +87,53 @@ def test_an_engine_that_quantizes_while_it_loads_needs_less() -> None:
     # Embedding and head, 2.1 GB together, stay as they are.
     assert round(full / 1e9, 1) == 16.1
     assert 5.5e9 < four_bits < 6.5e9
+
+
+def on_cpu(model: str, gigabytes: int, *, held: int = 0, engine: dict[str, Any] | None = None) -> FitPlan:
+    cpu = cpu_with(gigabytes * 10**9, held * 10**9)
+    return planner(tgi_profile({"context_length": 8192, **(engine or {})}, gpus=None), model).on((cpu,))
+
+
+def test_on_a_cpu_the_kv_cache_gets_a_share_of_what_is_free_after_a_prompt() -> None:
+    """TGI 3.3.7 get_cpu_free_memory: 0.95 of what is free, whatever `memory_fraction` would say; blocks of 64."""
+    book = verdict(on_cpu(LLAMA_8B, 64, held=4)).ledger
+
+    free = 60 * 10**9 - book.context - book.weights.total - book.step
+    assert book.kv == int(0.95 * free)
+    assert book.reserve == free - book.kv
+    assert (book.block_tokens, book.graphs) == (64, 0)
+    assert book.kv_tokens == book.kv // (131_072 * 64) * 64
+
+
+def test_on_a_cpu_what_others_hold_decides() -> None:
+    assert on_cpu(LLAMA_8B, 24).answer == "fits"
+    crowded = on_cpu(LLAMA_8B, 24, held=8)
+    assert crowded.answer == "no"
+    assert "there are 24.0 GB, of which other processes hold 8.0 GB" in crowded.reason
+
+
+def test_what_would_do_on_a_cpu_would_do() -> None:
+    plan_of_scout = on_cpu(SCOUT, 64)
+    least = planner(tgi_profile({"context_length": 8192}, gpus=None), SCOUT).least_memory(plan_of_scout)
+
+    assert plan_of_scout.answer == "no"
+    assert on_cpu(SCOUT, -(-least // 10**9)).answer == "fits"
+    assert on_cpu(SCOUT, int(least * 0.95) // 10**9).answer != "fits"
+
+
+@pytest.mark.parametrize("model", [SCOUT_FP8, SCOUT_W4A16])
+def test_a_checkpoint_that_the_image_for_cpus_unpacks_for_good_needs_what_the_whole_one_needs(model: str) -> None:
+    whole = verdict(on_cpu(SCOUT, 512)).ledger.weights.total
+    unpacked = verdict(on_cpu(model, 512)).ledger.weights.total
+
+    assert unpacked == pytest.approx(whole, rel=0.01)
+
+
+def test_what_tgi_does_not_do_on_a_cpu_is_refused() -> None:
+    found = on_cpu(LLAMA_8B, 512, engine={"quantization": "bitsandbytes-nf4"})
+
+    assert found.answer == "no"
+    assert "the image has no such library" in found.reason
 
 
 def test_the_kv_cache_of_an_older_attention_is_allotted_in_blocks() -> None:

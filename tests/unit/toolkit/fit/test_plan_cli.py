@@ -22,7 +22,7 @@ from scout_deploy.machine import machine_name
 from scout_deploy.model_file import demonstration_model
 from scout_deploy.plan_gpus import gpus_here
 from scout_deploy.plan_machine import PlanMachine
-from scout_deploy.processes import ProcessIdentity
+from scout_deploy.processes import ProcessIdentity, memory_bytes
 from scout_deploy.profile.engine import Hardware
 from scout_proxy.version import __version__
 
@@ -100,7 +100,7 @@ def test_a_context_beyond_the_limits_and_too_little_memory_are_told_one_after_th
         ((), "either --profile NAME or --all"),
         (("--all", "--profile", "a100-4bit"), "either --profile NAME or --all"),
         (("--profile", "a100-4bit", "--gpus", "0xH100-80GB"), "--gpus: got '0xH100-80GB'"),
-        (("--profile", "a100-4bit", "--gpus", "H100-80GB,L4"), "of one kind"),
+        (("--profile", "a100-4bit", "--gpus", "H100-80GB,L4"), "of one kind.*and plan for each kind alone"),
         (("--profile", "a100-4bit", "--gpus", "H100-80GB", "--set", "replicas=2"), "replicas: got 2"),
         (("--profile", "embedded", "--context", "8193"), "was made for at most 8192"),
     ],
@@ -108,6 +108,43 @@ def test_a_context_beyond_the_limits_and_too_little_memory_are_told_one_after_th
 def test_bad_input_is_explained(arguments: tuple[str, ...], complaint: str) -> None:
     with pytest.raises(ProfileError, match=complaint):
         plan(*arguments)
+
+
+def on_cpu(tmp_path: Path, *arguments: str) -> Result:
+    profile = tmp_path / "cpu.yaml"
+    profile.write_text(
+        "model: {id: Qwen/Qwen2.5-1.5B-Instruct}\nengine: {kind: tgi, version: 3.3.7, context_length: 512}\n"
+        "hardware: {cpu_only: true}\n",
+        encoding="utf-8",
+    )
+    return plan("--profile", str(profile), *arguments)
+
+
+def test_tgi_on_a_cpu_is_planned_by_the_machines_memory(tmp_path: Path) -> None:
+    document = json.loads(on_cpu(tmp_path, "--json").stdout)
+
+    each, memory = document["fit"]["each_gpu"], document["memory"]
+    parts = ("held_bytes", "context_bytes", "weights_bytes", "step_bytes", "kv_bytes", "reserve_bytes")
+    assert document["gpus"] == []
+    assert memory["total_bytes"] == memory_bytes()
+    assert sum(each[part] for part in parts) == each["total_bytes"] == memory["total_bytes"]
+    assert document["fit"]["kv_tokens"] % 64 == 0
+    assert any("95 % of the memory that is free" in remark for remark in document["remarks"])
+
+
+def test_what_no_memory_holds_says_how_much_would_do(tmp_path: Path) -> None:
+    result = on_cpu(tmp_path, "--set", "model.id=meta-llama/Llama-3.3-70B-Instruct", "--set", "replicas=64")
+
+    assert result.exit_code == GpuUnavailableError.exit_code
+    assert "the weights alone need 141.1 GB, and the engine itself 1.6 GB" in result.stdout
+    assert "next: a machine with about 14" in result.stdout
+    assert "embedded" in result.stdout
+    assert "would do (--set hardware.gpu_count" not in result.stdout
+
+
+def test_gpus_named_for_a_profile_that_uses_none_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ProfileError, match="computes on the CPU"):
+        on_cpu(tmp_path, "--gpus", "H100-80GB")
 
 
 def test_the_embedded_engine_is_planned_by_the_machines_memory() -> None:

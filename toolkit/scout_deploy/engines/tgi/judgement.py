@@ -77,6 +77,11 @@ def general_remarks(request: EngineRequest) -> tuple[str, ...]:
         )
     if engine.image is not None and parse_version(engine.version or "") is None:
         remarks.append(f"engine/version: got {engine.version}, which is no version of TGI; {LATEST} is assumed")
+    if request.accelerator == "intel-cpu":
+        remarks.append(
+            f"{_UNPROVEN}: on a CPU TGI gives its KV cache 95 % of the memory that is free after its warm-up, whoever "
+            "needs it later (source: server/text_generation_server/utils/import_utils.py get_cpu_free_memory at v3.3.7)"
+        )
     longest = facts.max_position_embeddings
     if engine.context_length is not None and longest is not None and engine.context_length > longest:
         remarks.append(f"engine/context_length: got {engine.context_length}; the model was made for at most {longest}")

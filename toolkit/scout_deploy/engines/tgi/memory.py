@@ -1,4 +1,4 @@
-"""What TGI does with a GPU's memory, read in its files at tag v3.3.7."""
+"""What TGI does with a GPU's memory, or on a CPU with the machine's, read in its files at tag v3.3.7."""
 
 from scout_deploy.engines.container_engine import EngineRequest
 from scout_deploy.engines.tgi.architectures import LLAMA4, OWN_CODE, OWN_CODE_WITHOUT_KV_DTYPE
@@ -24,7 +24,13 @@ _FLASHINFER_WORKSPACE = 128 * _MEBIBYTE
 _FLASHINFER_HEADS = (64, 128, 256)
 _NOT_FLASHINFER = ("falcon", "deepseek_v2")
 # models/globals.py BLOCK_SIZE.
-_BLOCKS = {"flashinfer": 1, "flashdecoding": 256, "paged": 16}
+_BLOCKS = {"flashinfer": 1, "flashdecoding": 256, "flashdecoding-ipex": 64, "paged": 16}
+# Dockerfile_intel: `ENV ATTENTION` and `ENV CUDA_GRAPHS=0`.
+_ON_CPU = "flashdecoding-ipex"
+# utils/import_utils.py get_cpu_free_memory: of what is free after the warm-up, whatever CUDA_MEMORY_FRACTION says.
+_SHARE_ON_CPU = 0.95
+# Launcher, router and one Python with PyTorch and its extension for Intel: an assumption.
+_BASE_ON_CPU = 1536 * _MEBIBYTE
 _AMPERE = 8
 # models/__init__.py get_model (DEEPSEEK_V2, DEEPSEEK_V3): the cache holds whole heads, not the latent form, each as
 # wide as `qk_nope_dim` + `qk_rope_dim`, names that no config has, so that the defaults 128 and 64 count.
@@ -53,13 +59,16 @@ def memory_of(request: EngineRequest, shape: ModelShape, compute_capability: str
     told = effective_quantization(engine, request.facts)
     is_own = architecture in (*OWN_CODE, *OWN_CODE_WITHOUT_KV_DTYPE)
     is_llama4 = architecture in LLAMA4
-    attention = _attention(shape, compute_capability)
-    fraction = engine.memory_fraction if engine.memory_fraction is not None else 1.0
+    on_cpu = request.accelerator == "intel-cpu"
+    attention = _ON_CPU if on_cpu else _attention(shape, compute_capability)
+    fraction = engine.memory_fraction if engine.memory_fraction is not None and not on_cpu else 1.0
     has_kv_dtype = engine.kv_cache_dtype is not None and architecture in OWN_CODE
     unpacks = not is_own and request.facts.quantization == "compressed-tensors"
     return EngineMemory(
         name="TGI",
-        usable_share=fraction * _share(engine.environment),
+        usable_share=_SHARE_ON_CPU if on_cpu else fraction * _share(engine.environment),
+        shares_what_is_free=on_cpu,
+        base_bytes=_BASE_ON_CPU if on_cpu else None,
         limit_share=fraction,
         block_tokens=_BLOCKS[attention],
         prefill_tokens=engine.max_batch_prefill_tokens or _default_prefill(shape),
@@ -69,13 +78,15 @@ def memory_of(request: EngineRequest, shape: ModelShape, compute_capability: str
         kv_head_dim=shape.head_dim if shape.latent is None else max(_LATENT_HEAD, shape.latent.v_head_dim),
         linear_bytes=_QUANTIZES_TO.get(told or "") if is_own and request.facts.quantization is None else None,
         unpacks=unpacks,
+        # rows_llama4.py: the images for other hardware lock no compressed-tensors, and its newer versions do so.
+        keeps_unpacked=unpacks and request.accelerator != "nvidia",
         # layers/tensor_parallel.py TensorParallelEmbedding; transformers 4.51.0 splits no embedding.
         splits_embedding=is_own,
         splits_attention=architecture not in _WHOLE_ATTENTION,
         # custom_modeling/flash_llama_modeling.py and its relatives load the head from the embedding's name.
         copies_tied_head=is_own,
         experts=_experts(is_llama4=is_llama4, unpacks=unpacks),
-        graphs=() if told in _NO_GRAPHS or engine.environment.get("CUDA_GRAPHS") == "0" else _GRAPHS,
+        graphs=() if on_cpu or told in _NO_GRAPHS or engine.environment.get("CUDA_GRAPHS") == "0" else _GRAPHS,
         workspace_bytes=_FLASHINFER_WORKSPACE if attention == "flashinfer" else 0,
         longest_context=shape.attention_chunk if is_llama4 else None,
         longest_reason=_CHUNK_REASON if is_llama4 else "",
