@@ -82,7 +82,11 @@ def up(
         bool, typer.Option("--locked", help="Run exactly what the profile's lock says, or say what differs.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would run, and start nothing; no GPU and no Docker is needed.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Show what would run and whether it fits, and start nothing; needs neither GPU nor Docker.",
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print events as JSON, one on each line.")] = False,
 ) -> None:
