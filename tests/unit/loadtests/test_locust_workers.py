@@ -34,16 +34,17 @@ def the_rest(process: subprocess.Popen[str]) -> str:
 def test_users_of_two_workers_ask_through_the_proxy_and_every_request_is_counted(tmp_path: Path) -> None:
     data = tmp_path / "mine.jsonl"
     data.write_text('{"prompt": "Tell me about the sea.", "max_length": 9}\n', encoding="utf-8")
-    options = ("-t", "2s", "--stop-timeout", "5", "--data", str(data), "StreamedUser", "ChatUser")
+    options = ("--stop-timeout", "30", "--data", str(data), "StreamedUser", "ChatUser")
     behaviour = Behaviour(delay_s=0.05, stream=Stream(tokens=(" a", " b", " c", " d"), delay_s=0.005))
     with fake_engine(behaviour) as engine, running_proxy(tmp_path / "routes.json", route_table(engine.url)) as proxy:
         proxy.wait_for("active")
-        for _ in range(3):
+        # More time where a busy machine had none for the users.
+        for run_s in (2, 8, 16):
             engine.seen.generations.clear()
-            process = start(proxy.url, *options)
+            process = start(proxy.url, "-t", f"{run_s}s", *options)
             said = the_rest(process)
             asked = list(map(str, engine.seen.generations))
-            if STARVED not in said:
+            if STARVED not in said and len(asked) > 2:
                 break
 
     assert process.returncode == 0, said
