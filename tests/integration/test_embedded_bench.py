@@ -13,12 +13,15 @@ import pytest
 from fakes.command_line import COMMAND, CommandLine, command_line
 
 ROOT = Path(__file__).parents[2]
-SHORT = ("--quick", "--users", "1", "--duration", "1", "--no-search")
+# A busy machine gives answers in the second that is measured only where they are short.
+DATA = "short.jsonl"
+SHORT = ("--quick", "--users", "1", "--duration", "1", "--no-search", "--data", DATA)
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     with command_line(tmp_path_factory.mktemp("bench")) as cli:
+        (cli.home / DATA).write_text('{"input_tokens": 8, "output_tokens": 3}\n', encoding="utf-8")
         cli.up()
         yield cli
 
@@ -33,7 +36,7 @@ def in_a_ci(running: CommandLine, changes: str) -> subprocess.CompletedProcess[s
         cwd=running.home,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )
 
@@ -60,29 +63,27 @@ def test_a_run_is_measured_reported_kept_and_found_again(running: CommandLine, t
 
 
 def test_a_changed_service_level_is_judged_by_at_once_and_a_rate_that_misses_it_is_the_exit_status(
-    running: CommandLine, tmp_path: Path
+    running: CommandLine,
 ) -> None:
-    data = tmp_path / "short.jsonl"
-    data.write_text('{"input_tokens": 8, "output_tokens": 3}\n', encoding="utf-8")
     engine = running.pid("engine")
     running.up("--replace", "--set", "service_level.ttft_p99_ms=0.01", "--set", "service_level.tpot_p99_ms=1000")
-    missed = in_a_ci(running, f"--quick --users 1 --duration 1 --data {data} --min-rate 40")
+    missed = in_a_ci(running, f"--quick --users 1 --duration 1 --data {DATA} --min-rate 20")
 
     assert running.pid("engine") == engine
     assert missed.returncode == 19, missed.stderr
     events = [json.loads(line) for line in (running.home / "bench.jsonl").read_text(encoding="utf-8").splitlines()]
     (summary,) = [event for event in events if event["event"] == "summary"]
     error = events[-1]
-    (tried,) = [event for event in events if event["event"] == "step" and event["rate"] == 40]
+    (tried,) = [event for event in events if event["event"] == "step" and event["rate"] == 20]
     assert summary["service_level"] == {"ttft_p99_ms": 0.01, "tpot_p99_ms": 1000.0, "e2e_p99_ms": None, "goodput": None}
     if tried["client"]["reason"] is None:
-        assert (summary["is_held"], summary["lowest_failed_rate"], summary["highest_rate"]) == (False, 40.0, None)
-        assert error["message"] == "40 requests/s do not hold the service level; no rate that was tried does"
+        assert (summary["is_held"], summary["lowest_failed_rate"], summary["highest_rate"]) == (False, 20.0, None)
+        assert error["message"] == "20 requests/s do not hold the service level; no rate that was tried does"
         assert "requests were beyond TTFT 0.01 ms; the slowest took" in error["evidence"][0]
     else:
         # The machine was busy with other tests, so nothing is said of the service.
         assert (summary["is_held"], summary["lowest_failed_rate"], summary["highest_rate"]) == (None, None, None)
-        assert error["message"].startswith("40 requests/s were not seen to hold the service level, nor to miss it; ")
+        assert error["message"].startswith("20 requests/s were not seen to hold the service level, nor to miss it; ")
     assert error["next_step"] == f"see {summary['report']}"
     assert Path(summary["report"]).parent == Path("report")
     assert (running.home / summary["report"]).is_file()
