@@ -114,7 +114,10 @@ class PieceFollower(_Client):
         """Write what is new at once, unless something from before is still to be written."""
         if self._is_begun and self._future is not None and not self._future.done():
             before = self._position
-            if self._write_now(self._unwritten()):
+            # Told late of what it has taken already. An empty chunk would be the answer's end.
+            if not (events := self._unwritten()):
+                return
+            if self._write_now(events):
                 self._written_s = monotonic()
                 if self._position == len(self.flight.pieces):
                     return

@@ -60,9 +60,12 @@ class RequestConnection:
         return True
 
     def write_chunk(self, data: bytes) -> bool:
-        """Write a part of an answer that has begun without a length; False where the client does not take it now."""
+        """Write a part of an answer that has begun without a length; False where the client does not take it now.
+
+        Nothing is written of an empty part, which on the wire would end the answer.
+        """
         cycle = self._cycle
-        if self._flow.write_paused or cycle.disconnected or not cycle.chunked_encoding:
+        if not data or self._flow.write_paused or cycle.disconnected or not cycle.chunked_encoding:
             return False
         cycle.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
         return True

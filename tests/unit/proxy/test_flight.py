@@ -192,6 +192,28 @@ def test_what_a_reader_does_not_take_at_once_it_gets_later_and_nothing_twice() -
     run(story)
 
 
+def test_one_that_took_everything_is_written_nothing_when_it_is_told_late() -> None:
+    async def story() -> None:
+        generation, readers = Generation(), [Reader() for _ in range(9)]
+        followers = [generation.pieces(reader.write) for reader in readers]
+        generation.flight.tell(0, "a")
+        for follower in followers:
+            await follower.begin()
+            assert await follower.next_events() == event(0, "a")
+        waiting = [asyncio.create_task(follower.next_events()) for follower in followers]
+        await turn()
+        # As the telling of "a" does that is still to come, for there are many.
+        for follower in followers:
+            follower.on_pieces()
+        assert [reader.writes for reader in readers] == [0] * 9
+        generation.finish("a")
+        assert await asyncio.gather(*waiting) == [b""] * 9
+        for follower in followers:
+            follower.close()
+
+    run(story)
+
+
 def test_many_readers_are_told_of_many_pieces_at_once() -> None:
     async def story() -> None:
         generation, readers = Generation(), [Reader() for _ in range(50)]
