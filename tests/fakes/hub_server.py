@@ -89,6 +89,10 @@ class HubServer:
     def contents_seen(self, path: str) -> list[Seen]:
         return [one for one in self.seen if one.method == "GET" and one.path.endswith(f"/{path}")]
 
+    def downloads_seen(self, path: str) -> list[Seen]:
+        """Return the requests for all of it, or for its rest: a plan asks for the first bytes alone."""
+        return [one for one in self.contents_seen(path) if one.range is None or one.range.endswith("-")]
+
     def release(self) -> None:
         self.released.set()
 

@@ -55,7 +55,7 @@ def slow_line(hub: HubServer) -> Iterator[None]:
     over = threading.Event()
 
     def release_late() -> None:
-        while not hub.contents_seen("model.safetensors") and not over.wait(_POLL_S):
+        while not hub.downloads_seen("model.safetensors") and not over.wait(_POLL_S):
             pass
         over.wait(_HELD_S)
         hub.release()
@@ -89,7 +89,7 @@ def test_weights_are_fetched_with_progress_and_served_without_the_hub_later(
         with slow_line(hub):
             first = case.up_works("--json", variables=variables(hub, tmp_path))
         fetched = [event for event in events_of(first) if event.get("phase") == "fetch weights"]
-        asked = len(hub.contents_seen("model.safetensors"))
+        asked = len(hub.downloads_seen("model.safetensors"))
         inspected, mount = everything_inspected(case), mount_of_weights(case)
         answer = case.generate()
         assert case.run("down").returncode == 0
@@ -108,6 +108,7 @@ def test_weights_are_fetched_with_progress_and_served_without_the_hub_later(
 
 
 @pytest.mark.parametrize("token", ["", _TOKEN], ids=["without a token", "with one that is not granted"])
+@pytest.mark.variant
 def test_a_gated_model_names_the_page_where_access_is_asked_for(
     case: ContainerCase, repository: dict[str, bytes], tmp_path: Path, token: str
 ) -> None:
@@ -161,7 +162,7 @@ def test_on_another_machine_a_container_fetches_into_a_volume_and_is_removed(
         # The one that fetched is gone; `alone` keeps those of other tests away.
         assert case.docker.containers.list(all=True, filters={"volume": WEIGHTS_VOLUME}, ignore_removed=True) == []
         first = case.up_works("--json", variables=environment)
-        asked = len(hub.contents_seen("model.safetensors"))
+        asked = len(hub.downloads_seen("model.safetensors"))
         tokens = {one.token for one in hub.contents_seen("config.json")}
 
     inspected, mount = everything_inspected(case), mount_of_weights(case)
@@ -181,6 +182,7 @@ def test_on_another_machine_a_container_fetches_into_a_volume_and_is_removed(
     assert WEIGHTS_VOLUME not in [one.name for one in case.docker.volumes.list()]
 
 
+@pytest.mark.variant
 def test_on_another_machine_the_hubs_refusal_is_said_as_here(
     case: ContainerCase, repository: dict[str, bytes], remote: dict[str, str], tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from fakes.no_docker import without_docker
 from scout_deploy.bench import load_child
 from scout_deploy.cli.app import create_app
-from scout_deploy.cli.gate import check_reach
+from scout_deploy.cli.gate_checks import check_reach
 from scout_deploy.errors import DeployError, ExtraMissingError, ProfileError
 from scout_deploy.runtimes.docker_address import DockerAddress
 

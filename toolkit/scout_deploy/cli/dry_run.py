@@ -7,10 +7,10 @@ import typer
 
 from scout_deploy.cli.context import container_runtime, kept_memory
 from scout_deploy.cli.fit_view import HEADS, fit_document
-from scout_deploy.cli.gate import PlannedGate
 from scout_deploy.cli.machine import machine_with_memory
 from scout_deploy.cli.output import Output
 from scout_deploy.cli.plan_view import ShownFit, show_plan
+from scout_deploy.cli.planned_gate import PlannedGate
 from scout_deploy.cli.up_containers import draft_containers, expected_model, fit_check
 from scout_deploy.container_draft import Wish
 from scout_deploy.containers import labels

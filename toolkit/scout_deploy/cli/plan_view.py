@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from scout_deploy.api_keys.named_key import OPERATOR
-from scout_deploy.cli.gate import PlannedGate
 from scout_deploy.cli.output import Output
+from scout_deploy.cli.planned_gate import PlannedGate
 from scout_deploy.containers.deployment import ContainerDeployment
 from scout_deploy.containers.spec import ContainerSpec
 from scout_deploy.deployment import DeploymentSpec

@@ -8,16 +8,16 @@ from typing import Annotated
 
 import typer
 
-from scout_deploy.bench.bench_gate import BenchGate
 from scout_deploy.bring_up import bring_up
 from scout_deploy.cli.context import DEFAULT_DEPLOYMENT, MAX_TIMEOUT_S, kept_memory, process_runtime
 from scout_deploy.cli.deployments import deployments
 from scout_deploy.cli.embedded_view import plan_embedded_memory
-from scout_deploy.cli.gate import PlannedGate, check_gate, make_gate, planned_gate
+from scout_deploy.cli.gate_checks import check_gate
 from scout_deploy.cli.invocation import command_name
 from scout_deploy.cli.locking import pins_of
 from scout_deploy.cli.output import Output
 from scout_deploy.cli.plan_view import ShownFit, show_plan
+from scout_deploy.cli.planned_gate import PlannedGate
 from scout_deploy.cli.start_view import StartView
 from scout_deploy.cli.termination import ended_like_ctrl_c
 from scout_deploy.cli.wish import read_wish
@@ -29,9 +29,11 @@ from scout_deploy.gguf.facts import read_gguf
 from scout_deploy.model_file import locate_model_file, require_embedded_engine
 from scout_deploy.plan import Target, plan_embedded
 from scout_deploy.profile.loader import LoadedProfile
+from scout_deploy.profile.profile import Profile
 from scout_deploy.proxy_remarks import proxy_remarks
 from scout_deploy.proxy_secrets import KeptSecrets, ProxySecrets, make_secrets
 from scout_deploy.redis_client import require_redis_client
+from scout_deploy.runtimes.engine_gate import EngineGate
 from scout_deploy.runtimes.process_runtime import ProcessRuntime
 from scout_deploy.span_exporter import require_span_exporter
 from scout_proxy.version import __version__
@@ -103,7 +105,7 @@ def up(
     if dry_run:
         secrets = make_secrets(loaded.profile, os.environ, KeptSecrets())
         if in_containers:
-            planned = planned_gate(loaded.profile, gate_duration) if has_gate else None
+            planned = _planned_gate(loaded.profile, gate_duration) if has_gate else None
             _dry_run_containers(output, replace(wish, secrets=secrets), planned)
         else:
             plan = _plan(loaded, wish, process_runtime(), secrets)
@@ -111,7 +113,7 @@ def up(
             fit = ShownFit(lines=(f"{memory.head}: {memory.need}",), document=memory.document)
             show_plan(output, plan, proxy_remarks(loaded.profile), fit=fit)
         return
-    gate = make_gate(output, loaded.profile, gate_duration) if has_gate else None
+    gate = _gate(output, loaded.profile, gate_duration) if has_gate else None
     output.line(f"scout-deploy {__version__}: deployment '{name}' from profile '{loaded.name}'")
     with ended_like_ctrl_c():
         result = (
@@ -120,6 +122,18 @@ def up(
             else _up_processes(output, loaded, wish, may_replace=may_replace)
         )
     _report(output, result, has_keys=loaded.profile.proxy.keys.are_set)
+
+
+def _planned_gate(profile: Profile, duration_s: float | None) -> PlannedGate:
+    from scout_deploy.cli.gate import planned_gate
+
+    return planned_gate(profile, duration_s)
+
+
+def _gate(output: Output, profile: Profile, duration_s: float | None) -> EngineGate:
+    from scout_deploy.cli.gate import make_gate
+
+    return make_gate(output, profile, duration_s)
 
 
 def _up_processes(output: Output, loaded: LoadedProfile, wish: Wish, *, may_replace: bool) -> Up:
@@ -152,7 +166,7 @@ def _dry_run_containers(output: Output, wish: Wish, gate: PlannedGate | None) ->
     dry_run_containers(output, wish, gate)
 
 
-def _up_containers(output: Output, wish: Wish, *, may_replace: bool, gate: BenchGate | None) -> Up:
+def _up_containers(output: Output, wish: Wish, *, may_replace: bool, gate: EngineGate | None) -> Up:
     from scout_deploy.cli.up_containers import up_containers
 
     if wish.name in process_runtime().names():

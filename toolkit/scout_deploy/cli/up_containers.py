@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 from scout_deploy.cli.context import container_runtime
-from scout_deploy.cli.gate import check_reach
+from scout_deploy.cli.gate_checks import check_reach
 from scout_deploy.cli.machine import machine_with_memory
 from scout_deploy.cli.output import Output
 from scout_deploy.cli.start_view import StartView
