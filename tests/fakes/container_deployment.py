@@ -18,7 +18,7 @@ from fakes.container_case import ContainerCase, write_profile
 from fakes.docker_leftovers import remove_leftovers
 
 _CLIENTS = 3
-_REQUEST_S = 60.0
+_REQUEST_S = 180.0
 _POLL_S = 0.05
 
 

@@ -56,6 +56,7 @@ def test_engine_that_is_killed_under_load_costs_no_request_and_comes_back(case: 
     assert case.status()["state"] == "ready"
 
 
+@pytest.mark.variant
 def test_engines_that_are_all_killed_are_waited_for(case: ContainerCase) -> None:
     for part in ("engine-1-0", "engine-1-1"):
         kill(case, part)
@@ -88,6 +89,7 @@ def answers(case: ContainerCase) -> bool:
         return False
 
 
+@pytest.mark.variant
 def test_engine_that_an_operator_stopped_stays_down_until_up(case: ContainerCase) -> None:
     case.container("engine-1-1").stop(timeout=10)
     wait_until(lambda: case.status()["state"] != "ready")

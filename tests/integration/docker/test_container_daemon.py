@@ -63,6 +63,7 @@ def ask(case: ContainerCase, *question: str) -> dict[str, Any]:
     return answer
 
 
+@pytest.mark.variant
 def test_up_goes_on_when_its_daemon_is_restarted_meanwhile(
     made: Made, host: SecondDockerHost, tmp_path: Path, demo_weights: Path
 ) -> None:
@@ -111,6 +112,7 @@ def test_daemon_that_is_down_is_named(standing: ContainerCase, host: SecondDocke
     assert [result.returncode for result in results] == [3, 3, 3]
 
 
+@pytest.mark.variant
 def test_chosen_docker_context_is_followed(standing: ContainerCase, host: SecondDockerHost, tmp_path: Path) -> None:
     config = tmp_path / "docker-config"
     variables = {"DOCKER_CONFIG": str(config)}
@@ -127,6 +129,7 @@ def test_chosen_docker_context_is_followed(standing: ContainerCase, host: Second
     assert "Already running, unchanged" in by_context.up_works().stdout
 
 
+@pytest.mark.variant
 def test_deployment_on_another_machine_is_looked_at_and_taken_down_through_its_daemon(
     standing: ContainerCase, host: SecondDockerHost
 ) -> None:

@@ -36,7 +36,7 @@ def case(
 
 def arguments(mode: str, context_length: int) -> tuple[str, ...]:
     length = f"engine.context_length={context_length}"
-    return ("--replace", "--gate", "--gate-duration", "5", "--set", f"update.mode={mode}", "--set", length)
+    return ("--replace", "--gate", "--gate-duration", "15", "--set", f"update.mode={mode}", "--set", length)
 
 
 def route_table(case: ContainerCase) -> dict[str, object]:
@@ -47,7 +47,9 @@ def route_table(case: ContainerCase) -> dict[str, object]:
     return table
 
 
-@pytest.mark.parametrize(("mode", "context_length"), [("blue-green", 1024), ("hold", 1536)])
+@pytest.mark.parametrize(
+    ("mode", "context_length"), [pytest.param("blue-green", 1024, marks=pytest.mark.variant), ("hold", 1536)]
+)
 def test_only_engines_that_keep_the_level_take_over_and_no_request_is_lost(
     case: ContainerCase, mode: str, context_length: int
 ) -> None:
@@ -81,6 +83,7 @@ def test_only_engines_that_keep_the_level_take_over_and_no_request_is_lost(
     assert [run["is_gate"] for run in json.loads(listed.stdout)["runs"]][-2:] == [True, True]
 
 
+@pytest.mark.variant
 def test_ctrl_c_at_the_gate_goes_back_to_the_old_engines(case: ContainerCase) -> None:
     before = {one.id for one in engines(case)}
     with load_on(case) as load:

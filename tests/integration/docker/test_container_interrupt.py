@@ -43,6 +43,7 @@ def left(case: ContainerCase) -> list[str]:
 
 
 @pytest.mark.parametrize("phase", ["start proxy", "start 1", "load", "warm-up"])
+@pytest.mark.variant
 def test_interrupted_up_leaves_nothing(case: ContainerCase, demo_weights: Path, phase: str) -> None:
     change_play(demo_weights, load_s=1.0, warmup_s=1.0)
     process = case.start_up()
@@ -73,6 +74,7 @@ def test_cancelled_up_leaves_nothing_and_works_again(case: ContainerCase, demo_w
     assert case.generate().status_code == 200
 
 
+@pytest.mark.variant
 def test_second_ctrl_c_takes_back_as_much(case: ContainerCase, demo_weights: Path) -> None:
     change_play(demo_weights, load_s=5.0)
     process = case.start_up()
@@ -88,6 +90,7 @@ def test_second_ctrl_c_takes_back_as_much(case: ContainerCase, demo_weights: Pat
     assert left(case) == []
 
 
+@pytest.mark.variant
 def test_interrupted_build_leaves_nothing_and_works_again(case: ContainerCase, new_base: str) -> None:
     process = case.start_up("--set", f"proxy.base_image={new_base}")
     wait_for_line(process, " s  build proxy image")
@@ -117,6 +120,7 @@ def new_base(docker_engine: docker.DockerClient, base_image: str, deployment_nam
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL], ids=["closed terminal", "SIGKILL"])
+@pytest.mark.variant
 def test_engines_go_on_without_their_up_and_the_next_one_watches_them(
     case: ContainerCase, demo_weights: Path, number: signal.Signals
 ) -> None:
@@ -139,6 +143,7 @@ def test_engines_go_on_without_their_up_and_the_next_one_watches_them(
 
 
 @pytest.mark.parametrize("phase", ["start proxy", "start 1"])
+@pytest.mark.variant
 def test_what_a_killed_up_left_half_made_is_cleared_and_made_anew(
     case: ContainerCase, demo_weights: Path, phase: str
 ) -> None:

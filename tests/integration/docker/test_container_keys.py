@@ -138,6 +138,7 @@ def test_nothing_of_a_key_is_where_containers_are_looked_at(case: ContainerCase)
     assert rights(case, "routes.json") == "0o600 65532"
 
 
+@pytest.mark.variant
 def test_up_again_does_nothing_and_a_changed_file_is_said_by_name(case: ContainerCase) -> None:
     assert "Already running, unchanged" in case.up_works(*with_keys(case)).stdout
     write_keys(case, f"alice: {ALICE} max_concurrent=3", f"bob: {BOB}")
@@ -162,6 +163,7 @@ def test_a_changed_file_is_applied_and_no_container_is_exchanged(case: Container
     assert "Already running, unchanged" in case.up_works(*with_keys(case)).stdout
 
 
+@pytest.mark.variant
 def test_cache_and_queue_are_changed_and_no_container_is_exchanged(case: ContainerCase) -> None:
     before = ids(case)
     changed = (*with_keys(case), "--set", "proxy.queue.max_waiting=5", "--set", "proxy.cors.origins=['*']")
@@ -182,6 +184,7 @@ def test_cache_and_queue_are_changed_and_no_container_is_exchanged(case: Contain
 
 
 @pytest.mark.parametrize("change", ["engine.max_concurrent_requests=64", "api.name=Another API"])
+@pytest.mark.variant
 def test_engines_and_proxy_are_exchanged_with_the_keys_they_had(case: ContainerCase, change: str) -> None:
     case.up_works("--replace", *with_keys(case), "--set", change)
 
@@ -189,6 +192,7 @@ def test_engines_and_proxy_are_exchanged_with_the_keys_they_had(case: ContainerC
     assert "Already running, unchanged" in case.up_works(*with_keys(case), "--set", change).stdout
 
 
+@pytest.mark.variant
 def test_an_api_is_opened_and_closed_and_no_container_is_exchanged(case: ContainerCase) -> None:
     before = ids(case)
 
@@ -201,6 +205,7 @@ def test_an_api_is_opened_and_closed_and_no_container_is_exchanged(case: Contain
     assert ids(case) == before
 
 
+@pytest.mark.variant
 def test_another_machine_of_the_operator_knows_all_of_it(case: ContainerCase, tmp_path: Path) -> None:
     elsewhere = replace(case, cli=CommandLine(tmp_path, case.cli.port))
 

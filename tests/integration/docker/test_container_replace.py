@@ -103,6 +103,7 @@ def test_new_engines_that_die_leave_the_old_ones_serving(case: ContainerCase, tm
 
 
 @pytest.mark.parametrize(("mode", "presses"), [("blue-green", 2), ("hold", 1), ("hold", 2)])
+@pytest.mark.variant
 def test_interrupted_exchange_goes_back_to_the_old_engines(
     case: ContainerCase, replace: Arguments, weights: Path, mode: str, presses: int
 ) -> None:
@@ -127,6 +128,7 @@ def test_interrupted_exchange_goes_back_to_the_old_engines(
 
 
 @pytest.mark.parametrize(("mode", "phase"), [("blue-green", "load"), ("blue-green", "drain"), ("hold", "load")])
+@pytest.mark.variant
 def test_up_after_a_kill_in_the_middle_finishes_the_exchange(
     case: ContainerCase, replace: Arguments, weights: Path, mode: str, phase: str
 ) -> None:
@@ -169,6 +171,7 @@ def test_settings_of_the_proxy_alone_leave_the_engines_alone(case: ContainerCase
     assert case.generate().status_code == 200
 
 
+@pytest.mark.variant
 def test_api_moves_to_another_port(case: ContainerCase, free_port: int) -> None:
     before = {one.id for one in engines(case)}
 
@@ -186,6 +189,7 @@ def test_api_moves_to_another_port(case: ContainerCase, free_port: int) -> None:
     assert case.generate().status_code == 200
 
 
+@pytest.mark.variant
 def test_port_that_somebody_has_leaves_the_old_proxy(case: ContainerCase, free_port: int) -> None:
     proxy = case.container("proxy").id
 

@@ -49,6 +49,7 @@ def test_base_image_lacks_our_own_package(docker_engine: docker.DockerClient, ba
     assert said == b"None None\n"
 
 
+@pytest.mark.variant
 def test_played_tgi_says_the_launchers_lines_in_their_order(tgi_image: str, demo_weights: Path) -> None:
     change_play(demo_weights, load_s=0.3, waiting_s=0.1)
 
@@ -60,6 +61,7 @@ def test_played_tgi_says_the_launchers_lines_in_their_order(tgi_image: str, demo
     assert places == sorted(places)
 
 
+@pytest.mark.variant
 def test_played_tgi_answers_info_and_generate(tgi_image: str, demo_weights: Path) -> None:
     with tgi_container(tgi_image, demo_weights, MAX_INPUT_TOKENS="256", MAX_CONCURRENT_REQUESTS="7") as tgi:
         tgi.wait_until_ready()
@@ -71,6 +73,7 @@ def test_played_tgi_answers_info_and_generate(tgi_image: str, demo_weights: Path
     assert answer.json()["generated_text"]
 
 
+@pytest.mark.variant
 def test_played_tgi_runs_without_rights_and_answers_from_inside(tgi_image: str, demo_weights: Path) -> None:
     hardened: dict[str, Any] = {
         "user": "65532",
@@ -87,6 +90,7 @@ def test_played_tgi_runs_without_rights_and_answers_from_inside(tgi_image: str, 
     assert (code, said) == (0, b"200\n")
 
 
+@pytest.mark.variant
 def test_played_tgi_drains_and_ends_well_when_it_is_stopped(tgi_image: str, demo_weights: Path) -> None:
     with tgi_container(tgi_image, demo_weights) as tgi:
         tgi.wait_until_ready()
@@ -96,6 +100,7 @@ def test_played_tgi_drains_and_ends_well_when_it_is_stopped(tgi_image: str, demo
         assert tgi.says("webserver terminated")
 
 
+@pytest.mark.variant
 def test_played_tgi_ends_well_when_it_is_stopped_while_it_loads(tgi_image: str, demo_weights: Path) -> None:
     change_play(demo_weights, die="hang-load")
 

@@ -60,6 +60,7 @@ RECORDED = {
 
 
 @pytest.mark.parametrize("die", DEATHS)
+@pytest.mark.variant
 def test_a_death_at_start_is_explained_at_once_and_later(case: ContainerCase, demo_weights: Path, die: str) -> None:
     expected = DEATHS[die]
     change_play(demo_weights, die=die)
@@ -127,6 +128,7 @@ def without_times(text: str) -> str:
     return re.sub(r", \S+( \S+)? ago$", "", text, flags=re.MULTILINE)
 
 
+@pytest.mark.variant
 def test_up_after_a_failed_start_begins_anew(case: ContainerCase, demo_weights: Path) -> None:
     change_play(demo_weights, die="oom-load")
     failed = case.up()
@@ -143,6 +145,7 @@ def test_up_after_a_failed_start_begins_anew(case: ContainerCase, demo_weights: 
 
 
 @pytest.mark.parametrize("recorded", RECORDED)
+@pytest.mark.variant
 def test_a_death_that_a_user_posted_is_named_from_the_real_log_of_a_container(
     case: ContainerCase, demo_weights: Path, recorded: str
 ) -> None:

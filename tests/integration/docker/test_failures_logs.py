@@ -97,6 +97,7 @@ def test_logs_of_both_replicas_are_followed_through_a_crash_without_a_gap_or_a_r
     assert "Traceback" not in errors
 
 
+@pytest.mark.variant
 def test_following_ends_with_the_deployment(case: ContainerCase) -> None:
     case.up_works()
 
@@ -109,6 +110,7 @@ def test_following_ends_with_the_deployment(case: ContainerCase) -> None:
     assert any("Terminating webserver" in line for line in logs.lines)
 
 
+@pytest.mark.variant
 def test_logs_are_there_by_role_after_a_failed_start(case: ContainerCase, demo_weights: Path) -> None:
     change_play(demo_weights, die="oom-load")
     assert case.up().returncode == 7

@@ -118,6 +118,7 @@ def test_a_pull_that_is_cut_goes_on(case: ContainerCase, registry: ImageRegistry
         ("broken", "the Docker daemon refused in the phase 'pull image'", "docker pull {image}"),
     ],
 )
+@pytest.mark.variant
 def test_a_refused_pull_says_why_and_the_api_answers_503(
     case: ContainerCase, registry: ImageRegistry, refusal: Refusal, cause: str, step: str
 ) -> None:
@@ -141,6 +142,7 @@ def is_unavailable(case: ContainerCase) -> bool:
         return False
 
 
+@pytest.mark.variant
 def test_a_tag_that_the_registry_does_not_have_is_named(case: ContainerCase, registry: ImageRegistry) -> None:
     registry.add("team/engine", "1.0", made_up_image(_LAYERS))
 

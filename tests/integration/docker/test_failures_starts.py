@@ -39,6 +39,7 @@ def engines(case: ContainerCase) -> list[Any]:
     return [one for one in case.containers() if "engine" in str(one.name)]
 
 
+@pytest.mark.variant
 def test_an_engine_that_is_never_ready_is_given_up_in_time(case: ContainerCase, demo_weights: Path) -> None:
     change_play(demo_weights, die="never-ready", waiting_s=0.2)
 
@@ -56,6 +57,7 @@ def test_an_engine_that_is_never_ready_is_given_up_in_time(case: ContainerCase, 
     assert death["exit_code"] == 8
 
 
+@pytest.mark.variant
 def test_a_start_that_says_nothing_is_called_stalled_once(case: ContainerCase, demo_weights: Path) -> None:
     change_play(demo_weights, die="hang-warmup")
     with case.profile.open("a", encoding="utf-8") as profile:
@@ -72,6 +74,7 @@ def test_a_start_that_says_nothing_is_called_stalled_once(case: ContainerCase, d
     assert case.evidence()["silent_s"] >= 4
 
 
+@pytest.mark.variant
 def test_the_api_answers_503_while_an_engine_loads(case: ContainerCase, demo_weights: Path) -> None:
     change_play(demo_weights, load_until="loaded")
 

@@ -59,6 +59,7 @@ def has_engine(case: ContainerCase) -> bool:
     return any("engine" in str(one.name) for one in case.containers())
 
 
+@pytest.mark.variant
 def test_a_failed_start_says_its_cause(case: ContainerCase, demo_weights: Path) -> None:
     change_play(demo_weights, die="sigbus")
     assert case.up().returncode == 7
@@ -91,6 +92,7 @@ def test_a_ready_deployment_shows_what_it_is_and_how_its_profile_differs_by_now(
     assert "drift " in shown
 
 
+@pytest.mark.variant
 def test_an_engine_that_an_operator_stops_is_missed_and_comes_back_with_him(serving: ContainerCase) -> None:
     serving.container().stop()
     wait_until(lambda: serving.get("/health").status_code == 503)
@@ -106,6 +108,7 @@ def test_an_engine_that_an_operator_stops_is_missed_and_comes_back_with_him(serv
     assert serving.status()["state"] == "ready"
 
 
+@pytest.mark.variant
 def test_a_deployment_without_its_proxy_is_incomplete_and_up_mends_it(serving: ContainerCase) -> None:
     serving.container("proxy").remove(force=True)
     seen, shown = serving.status(), serving.run("status").stdout
@@ -117,6 +120,7 @@ def test_a_deployment_without_its_proxy_is_incomplete_and_up_mends_it(serving: C
     assert serving.generate().status_code == 200
 
 
+@pytest.mark.variant
 def test_a_port_that_another_deployment_has_names_it(
     serving: ContainerCase, new_deployment_name: Callable[[], str]
 ) -> None:

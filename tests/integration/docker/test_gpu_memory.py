@@ -25,7 +25,7 @@ from fakes.tgi_weights import CONFIG, write_weights
 from scout_deploy.proxy_image.context import build_context
 
 # Its daemon is started, given its images and stopped as part of a test.
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.docker, pytest.mark.variant, pytest.mark.timeout(400)]
 
 _NAME, _PORT, _MIB = "test-gpus", 2025, 2**20
 # What the played launcher says of its KV cache, for a context of 2048 tokens.

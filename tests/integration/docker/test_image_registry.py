@@ -11,7 +11,7 @@ from docker.errors import APIError, ImageNotFound
 from fakes.image_registry import ImageRegistry, Manner, Refusal, image_registry
 from fakes.registry_image import made_up_image, saved_image
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.variant]
 
 Pull = Callable[[str], list[dict[str, Any]]]
 

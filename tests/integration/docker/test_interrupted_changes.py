@@ -53,6 +53,7 @@ def deployment(
         yield case
 
 
+@pytest.mark.variant
 def test_errand_that_was_interrupted_goes_away_with_its_deployment(
     engine: DockerEngine, base_image: str, deployment_name: str, tmp_path: Path
 ) -> None:
@@ -98,6 +99,7 @@ def test_volume_of_weights_that_somebody_else_made_is_left_alone(
             deployment.up_works()
 
 
+@pytest.mark.variant
 def test_up_starts_a_proxy_that_was_stopped(deployment: ContainerCase) -> None:
     deployment.container("proxy").stop(timeout=30)
 
@@ -108,6 +110,7 @@ def test_up_starts_a_proxy_that_was_stopped(deployment: ContainerCase) -> None:
 
 
 @pytest.mark.parametrize("has_begun", [False, True], ids=["before the new proxy", "before the new proxy's start"])
+@pytest.mark.variant
 def test_up_ends_an_exchange_of_the_proxy_that_was_killed(
     deployment: ContainerCase, base_image: str, has_begun: bool
 ) -> None:
@@ -137,6 +140,7 @@ def test_proxy_that_does_not_work_leaves_the_old_one_serving(deployment: Contain
     assert "Already running, unchanged" in deployment.up_works().stdout
 
 
+@pytest.mark.variant
 def test_port_of_somebody_else_is_refused_before_any_engine_is_exchanged(deployment: ContainerCase) -> None:
     before = {one.id for one in deployment.containers()}
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -148,6 +152,7 @@ def test_port_of_somebody_else_is_refused_before_any_engine_is_exchanged(deploym
     assert {one.id for one in deployment.containers()} == before
 
 
+@pytest.mark.variant
 def test_engine_that_was_made_and_never_started_does_not_keep_up_waiting(
     deployment: ContainerCase,
     tgi_image: str,
@@ -173,6 +178,7 @@ def test_engine_that_was_made_and_never_started_does_not_keep_up_waiting(
         assert case.generate().status_code == 200
 
 
+@pytest.mark.variant
 def test_down_says_who_keeps_its_network_and_goes_on_once_nobody_does(
     deployment: ContainerCase, base_image: str
 ) -> None:

@@ -79,6 +79,7 @@ def test_image_and_weights_travel_in_one_archive(
     assert json.loads(written.stdout.splitlines()[-1])["bytes"] == archive.stat().st_size
 
 
+@pytest.mark.variant
 def test_another_image_than_the_locks_is_not_carried(case: ContainerCase, hub: HubServer, tmp_path: Path) -> None:
     variables = {"HF_ENDPOINT": hub.endpoint, "HF_HUB_CACHE": str(tmp_path / "cache"), "HF_TOKEN": ""}
     locked = case.cli.run("lock", "--profile", str(case.profile), variables=variables)

@@ -18,7 +18,7 @@ from scout_deploy.diagnosis.diagnose import all_signatures, diagnose
 from scout_deploy.diagnosis.diagnosis import EngineSettings
 from scout_deploy.engines.tgi.failures import tgi_signatures
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.variant]
 
 _MEMORY_LIMIT = "96m"
 _SETTINGS = EngineSettings(

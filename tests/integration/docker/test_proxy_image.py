@@ -127,6 +127,7 @@ def test_proxy_serves_from_a_read_only_container_without_any_right(proxy: Contai
     assert "Read-only file system" in run(proxy, "open('/opt/scout/new', 'w')")
 
 
+@pytest.mark.variant
 def test_proxys_user_can_replace_the_table_in_a_new_volume(
     proxy: Container, deployment_name: str, free_port: int
 ) -> None:
@@ -162,6 +163,7 @@ def test_toolkit_is_in_it_whole(docker_engine: docker.DockerClient, image: str) 
     assert b"a100-4bit" in said
 
 
+@pytest.mark.variant
 def test_image_says_its_version_and_how_it_stops(docker_engine: docker.DockerClient, image: str) -> None:
     config = docker_engine.images.get(image).attrs["Config"]
 
@@ -170,6 +172,7 @@ def test_image_says_its_version_and_how_it_stops(docker_engine: docker.DockerCli
     assert config["Entrypoint"] == ["python", "-m", "scout_proxy"]
 
 
+@pytest.mark.variant
 def test_proxys_image_can_be_the_base_of_the_next_one(docker_engine: docker.DockerClient, image: str) -> None:
     again = build_context(image)
     build(docker_engine, again)
@@ -179,6 +182,7 @@ def test_proxys_image_can_be_the_base_of_the_next_one(docker_engine: docker.Dock
         docker_engine.images.remove(again.tag)
 
 
+@pytest.mark.variant
 def test_context_without_a_route_table_says_what_is_missing(docker_engine: docker.DockerClient, image: str) -> None:
     with pytest.raises(docker.errors.ContainerError, match=r"(?s)exit status 2.*--routes"):
         docker_engine.containers.run(image, [], remove=True)

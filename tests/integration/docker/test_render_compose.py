@@ -133,6 +133,7 @@ def test_compose_starts_the_very_containers_of_up(case: ContainerCase, program: 
     assert inspected(case) == by_compose
 
 
+@pytest.mark.variant
 def test_status_knows_what_compose_started_and_down_leaves_nothing_of_it(case: ContainerCase) -> None:
     compose(("docker-compose",), render_case(case), "up", "-d")
     wait_until(lambda: answers(case))
@@ -147,6 +148,7 @@ def test_status_knows_what_compose_started_and_down_leaves_nothing_of_it(case: C
     assert case.containers() == []
 
 
+@pytest.mark.variant
 def test_what_compose_starts_needs_the_keys_of_a_folder_that_is_its_owners_alone(case: ContainerCase) -> None:
     alice = made_key(case)
     keys = ("--set", f"proxy.keys.file={case.cli.home / 'keys'}")
@@ -183,6 +185,7 @@ def answers_with(case: ContainerCase, key: str) -> bool:
 
 @pytest.mark.parametrize("way", ["nvidia", "nvidia-cdi", "amd"])
 @pytest.mark.parametrize("program", programs(), ids=" ".join)
+@pytest.mark.variant
 def test_compose_accepts_every_way_to_gpus(tmp_path: Path, program: tuple[str, ...], way: str) -> None:
     longest = ("--set", "engine.max_batch_prefill_tokens=8192")
     folder = render(CommandLine(tmp_path, 0), "a100-bf16", "gpus", "--gpus", way, *longest)

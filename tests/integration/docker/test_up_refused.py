@@ -64,6 +64,7 @@ def test_a_model_that_does_not_fit_is_refused_before_anything_is_made(
     assert "DOES NOT WORK: the weights alone need 110.6 GB on each GPU" in dry.stdout
 
 
+@pytest.mark.variant
 def test_what_earlier_starts_here_took_can_be_the_reason(
     cli: CommandLine, docker_engine: docker.DockerClient, new_deployment_name: Callable[[], str]
 ) -> None:
