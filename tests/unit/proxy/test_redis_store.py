@@ -296,6 +296,8 @@ def test_closing_writes_what_waits(server: RedisServer, monkeypatch: pytest.Monk
 
     async def run() -> None:
         async with open_store(server.url, samples=100) as store:
+            # One that never wrote anything yet has no last writes: it cannot know that they would be quick.
+            await until(lambda: store._writer.is_working, "the store takes answers")
             for index in range(100):
                 store.put(KEY, answer(f"text {index}"))
         closed = (store.status().backlog, await store.get(KEY))
