@@ -217,14 +217,15 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "GET" and trouble.refusals:
             self._fail(trouble.refusals.popleft(), message="Request has expired")
             return
-        start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").partition("-")[0])
+        first, _, last = (self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").partition("-")
+        start, end = int(first), min(int(last or len(contents)) + 1, len(contents))
         if start > len(contents):
             self._fail(416, message="Requested range not satisfiable")
             return
         partial = "Range" in self.headers
         if partial:
-            headers["Content-Range"] = f"bytes {start}-{len(contents) - 1}/{len(contents)}"
-        self._answer(contents[start:], status=206 if partial else 200, headers=headers, trouble=trouble)
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(contents)}"
+        self._answer(contents[start:end], status=206 if partial else 200, headers=headers, trouble=trouble)
 
     def _fail(self, status: int, *, message: str, code: str | None = None) -> None:
         headers = {"X-Error-Message": message} | ({"X-Error-Code": code} if code else {})

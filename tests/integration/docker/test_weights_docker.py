@@ -25,6 +25,7 @@ _MODEL = "team/demo"
 _WEIGHTS_STATUS = 16
 _TOKEN = "hf_" + "t" * 34
 _HELD_S, _POLL_S = 2.5, 0.05
+_HEADER_BYTES = 500_000
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +177,8 @@ def test_on_another_machine_a_container_fetches_into_a_volume_and_is_removed(
     assert _TOKEN in tokens
     assert (mount["Type"], mount["Name"], mount["RW"]) == ("volume", WEIGHTS_VOLUME, False)
     assert _TOKEN not in inspected + pulled.stdout + pulled.stderr + first.stdout + first.stderr
-    assert not (tmp_path / "cache").exists()
+    # A plan reads what it has to know of the model; the weights lie on the other machine alone.
+    assert [one for one in (tmp_path / "cache").rglob("*") if one.stat().st_size > _HEADER_BYTES] == []
     assert temporary_containers(case) == []
     assert f"Removed the volume '{WEIGHTS_VOLUME}'" in kept.stdout, kept.stdout + kept.stderr
     assert WEIGHTS_VOLUME not in [one.name for one in case.docker.volumes.list()]
