@@ -81,7 +81,8 @@ def test_what_has_begun_is_finished_and_told_that_its_connection_ends(tmp_path: 
 
     assert proxy.process.returncode == 0
     assert [event["event"] for event in events] == ["upstream serves", "stopping", "stopped"]
-    assert events[1]["in_flight"] == len(WAYS)
+    # One more where the signal came while the question whether it drains was being answered.
+    assert events[1]["in_flight"] - len(WAYS) in {0, 1}
     for answer in answers:
         assert answer.startswith(b"HTTP/1.1 200 ")
         assert b"\r\nconnection: close" in answer.partition(b"\r\n\r\n")[0]
