@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status test test-docker check format lock schema hardware-table wheel proxy-image bench-engine bench-proxy soak demo-model clean
+.PHONY: help up down status test test-docker check format lock schema hardware-table wheel proxy-image bench bench-engine bench-proxy soak demo-model clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,11 @@ PROXY_CONTEXT = $(BIN)/python -m scout_deploy.proxy_image --base-image "$(BASE_I
 proxy-image: ## Build the proxy's image beforehand (BASE_IMAGE=python:3.13-slim)
 	@infra/install.sh run
 	@options=$$($(PROXY_CONTEXT) --options) && $(PROXY_CONTEXT) | docker build $$options -
+
+# Two minutes: BENCH="--quick". Its other options: scout-deploy bench run --help.
+bench: ## Measure how fast what `make up` started is, and how many requests it carries
+	@infra/install.sh dev
+	@$(BIN)/scout-deploy bench $(BENCH)
 
 bench-engine: ## Compare the embedded engine with llama.cpp's own server
 	@infra/install.sh run

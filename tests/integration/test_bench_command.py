@@ -89,5 +89,5 @@ def test_without_its_extra_the_one_line_that_installs_it_is_said(cli: CommandLin
     assert (result.returncode, result.stdout) == (14, "")
     assert result.stderr == (
         "error: what sends the requests is not installed (the package locust is missing)\n"
-        "next: pip install 'scout-deploy[bench]'\n"
+        "next: pip install 'scout-deploy[bench]'; in a checkout, make bench installs it and measures\n"
     )

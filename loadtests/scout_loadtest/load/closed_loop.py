@@ -10,6 +10,7 @@ from locust.env import Environment
 from locust.exception import StopUser
 
 from scout_loadtest.client.api_client import ApiClient
+from scout_loadtest.load.pause import pause_s
 from scout_loadtest.record import Record
 from scout_loadtest.workload.plan import RequestPlan
 
@@ -89,4 +90,6 @@ class ClosedLoop:
     def _ask(self, client: ApiClient) -> None:
         request = self._plan.request(next(self._numbers))
         self._begin()
-        self._end(client.send(request, is_warm_up=self._clock() < self._warm_up_s))
+        record = client.send(request, is_warm_up=self._clock() < self._warm_up_s)
+        self._end(record)
+        self._over.wait(pause_s(record))

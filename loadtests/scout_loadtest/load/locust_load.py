@@ -106,11 +106,13 @@ class LocustLoad:
             clock=self._elapsed_s,
         )
 
-    def ask(self, client: ApiClient, mix: Mapping[str, float]) -> None:
-        """Send the next request of a mixture and count it."""
+    def ask(self, client: ApiClient, mix: Mapping[str, float]) -> Record:
+        """Send the next request of a mixture, count it and return what came of it."""
         name = repr(sorted(mix.items()))
         request = self._plans(name, mix).request(next(self._numbers[name]))
-        self._take(client.send(request, is_warm_up=self._elapsed_s() < self._options.warm_up))
+        record = client.send(request, is_warm_up=self._elapsed_s() < self._options.warm_up)
+        self._take(record)
+        return record
 
     def _plans(self, name: str, mix: Mapping[str, float]) -> RequestPlan:
         if name not in self._plan_of:

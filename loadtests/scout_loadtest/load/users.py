@@ -8,6 +8,7 @@ from locust import User, constant, task
 from locust.exception import StopUser
 
 from scout_loadtest.load.locust_load import LocustLoad
+from scout_loadtest.load.pause import pause_s
 
 _IDLE_S = 1.0
 
@@ -19,7 +20,7 @@ def load_of(user: User) -> LocustLoad:
 
 
 class ApiUser(User):
-    """Asks, waits for the whole answer, asks again; on a connection of its own."""
+    """Asks, waits for the whole answer, asks again, later where it was told so; on a connection of its own."""
 
     abstract = True
     wait_time = constant(0)
@@ -42,7 +43,7 @@ class ApiUser(User):
         if load_of(self).is_open:
             gevent.sleep(_IDLE_S)
         else:
-            load_of(self).ask(self.client, self.mix)
+            gevent.sleep(pause_s(load_of(self).ask(self.client, self.mix)))
 
 
 class MixedUser(ApiUser):

@@ -23,8 +23,12 @@ _OF_A_LOSS = frozenset(
 )
 # Kinds that say by themselves that nobody was there.
 _OF_AN_ABSENCE = frozenset({ErrorKind.REFUSED, ErrorKind.BROKEN, ErrorKind.NOT_READY, ErrorKind.CUT_OFF})
+# Of these, two in a row are no bad luck of theirs.
+_NOBODY_THERE = frozenset({ErrorKind.REFUSED, ErrorKind.NOT_READY})
+_FEWEST_NOBODY_THERE = 2
 # So many in a row, with no success between them, are an absence and not some requests' bad luck.
 _FEWEST_FAILURES = 5
+_FROM_THE_CACHE = "HIT"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +51,13 @@ class Outage:
 
 
 def outages(run: BenchRun) -> list[Outage]:
-    """Return the absences that the samples saw; where nobody looked, those that failed requests tell of."""
+    """Return the absences that the samples saw, and those that failed requests tell of: samples miss a short one."""
     looks = believed(run)
-    spans = _seen(looks) if looks else _told(run)
-    return [_with_losses(run, *span) for span in spans]
+    found = [_with_losses(run, *span) for span in _seen(looks)] if looks else []
+    for begins_s, ends_s, what, is_over in _told(run):
+        if not any(_since(run, one.begins_s) <= ends_s and begins_s <= one.ends_s for one in found):
+            found.append(_with_losses(run, begins_s, ends_s, what, is_over))
+    return sorted(found, key=lambda one: one.begins_s)
 
 
 def believed(run: BenchRun) -> tuple[Sample, ...]:
@@ -109,31 +116,39 @@ def _seen(timeline: Sequence[Sample]) -> Iterator[tuple[float, float, str, bool]
 
 def _told(run: BenchRun) -> Iterator[tuple[float, float, str, bool]]:
     ends = sorted(
-        (step.starts_s + record.ended_s, record.error is None)
+        (step.starts_s + record.ended_s, record.error or "")
         for step in run.steps
         for record in step.result.records
-        if record.error is None or record.error in _OF_AN_ABSENCE
+        # What the cache gives says nothing of the engine.
+        if record.error in _OF_AN_ABSENCE or (record.error is None and record.cache != _FROM_THE_CACHE)
     )
-    failed: list[float] = []
-    for at, is_success in [*ends, (0.0, True)]:
-        if not is_success:
-            failed.append(at)
+    failed: list[tuple[float, str]] = []
+    for at, error in [*ends, (0.0, "")]:
+        if error:
+            failed.append((at, error))
             continue
-        if len(failed) >= _FEWEST_FAILURES:
-            yield failed[0], failed[-1], "engine", failed[-1] < ends[-1][0]
+        if _are_an_absence([kind for _, kind in failed]):
+            yield failed[0][0], failed[-1][0], "engine", failed[-1][0] < ends[-1][0]
         failed = []
 
 
+def _are_an_absence(failures: Sequence[str]) -> bool:
+    return len(failures) >= _FEWEST_FAILURES or sum(kind in _NOBODY_THERE for kind in failures) >= _FEWEST_NOBODY_THERE
+
+
 def _with_losses(run: BenchRun, begins_s: float, ends_s: float, what: str, is_over: bool) -> Outage:
-    looks = [sample.at_s for sample in run.timeline]
-    # It may have begun right after the look before.
-    since = max((at for at in looks if at < begins_s), default=begins_s)
+    since = _since(run, begins_s)
     lost = Counter(
         record.error
         for at, record in _failures(run)
         if record.error in _OF_A_LOSS and at >= since and at - (record.ended_s - record.sent_s) <= ends_s
     )
     return Outage(begins_s=begins_s, ends_s=ends_s, what=what, is_over=is_over, lost=lost)
+
+
+def _since(run: BenchRun, begins_s: float) -> float:
+    """When it may have begun: right after the look before."""
+    return max((sample.at_s for sample in run.timeline if sample.at_s < begins_s), default=begins_s)
 
 
 def _failures(run: BenchRun) -> Iterator[tuple[float, Record]]:

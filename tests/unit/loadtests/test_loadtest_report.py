@@ -102,6 +102,15 @@ def test_an_absence_that_nobody_watched_is_told_by_the_requests() -> None:
     assert verdict_of(run).sentence.startswith("The engine was gone from 0:22 to 0:40 (")
 
 
+def test_an_absence_between_two_looks_is_told_by_the_requests_whatever_the_cache_answers() -> None:
+    server = PlayedServer(outage=(12.1, 12.8), slots=16)
+    run = played_run([("curve", load(users=6, duration_s=20))], server)
+
+    assert all(sample.engines_serving == 1 for sample in run.timeline)
+    assert verdict_of(run).sentence.startswith("The engine was gone from 0:12 to 0:1")
+    assert "connection refused" in verdict_of(run).sentence
+
+
 def test_failures_here_and_there_are_no_absence() -> None:
     server = PlayedServer(mishap=lambda random: (ErrorKind.BROKEN, "reset") if random.random() < 0.05 else None)
     run = played_run([("curve", load(users=4, duration_s=10))], server).model_copy(update={"timeline": ()})

@@ -124,6 +124,14 @@ def test_a_server_that_dies_is_counted_and_the_load_goes_on(data: Path, folder: 
     assert result.interrupted is None
 
 
+def test_users_who_find_nobody_ask_again_after_a_while(data: Path) -> None:
+    result = result_of(start("http://127.0.0.1:1", load(data, arrival=Arrival.CLOSED, users=2, duration_s=2)))
+
+    # Each asks at once, then not more often than every half a second.
+    assert 2 <= len(result.records) <= 2 * 5
+    assert {record.error for record in result.records} == {ErrorKind.REFUSED}
+
+
 def test_an_interrupt_ends_the_load_with_what_there_is(data: Path, folder: Path) -> None:
     with timed_api(folder, first_ms=FIRST_MS, token_ms=1000) as api:
         child = start(api.url, load(data, duration_s=600, rate=10))

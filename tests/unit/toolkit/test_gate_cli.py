@@ -59,7 +59,7 @@ def test_without_the_extra_the_line_that_installs_it_is_said(monkeypatch: pytest
     error = refused(*UP, *LEVEL)
 
     assert isinstance(error, ExtraMissingError)
-    assert error.next_step == "pip install 'scout-deploy[bench]'"
+    assert error.next_step == "pip install 'scout-deploy[bench]'; in a checkout, make bench installs it and measures"
     assert not state.exists()
 
 

@@ -61,7 +61,7 @@ def require_locust() -> None:
     if find_spec("locust") is None:
         raise ExtraMissingError(
             "what sends the requests is not installed (the package locust is missing)",
-            next_step="pip install 'scout-deploy[bench]'",
+            next_step="pip install 'scout-deploy[bench]'; in a checkout, make bench installs it and measures",
         )
 
 
