@@ -32,12 +32,15 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--body", help="JSON to POST; - reads it from stdin; without it the path is asked with GET")
     parser.add_argument("--key-file", type=Path, help="file of the API key to send, where it is there")
+    parser.add_argument("--fresh", action="store_true", help="ask for an answer that is stored nowhere")
     parser.add_argument("--expect", type=_statuses, help="statuses that are well, such as 200,503; another one exits 2")
     given = parser.parse_args(arguments)
     body = sys.stdin.buffer.read() if given.body == "-" else given.body and given.body.encode(errors="surrogateescape")
     try:
         key = given.key_file.read_text().strip() if given.key_file is not None and given.key_file.exists() else None
-        status, answer = ask(given.path, port=given.port, timeout_s=given.timeout, body=body, key=key)
+        status, answer = ask(
+            given.path, port=given.port, timeout_s=given.timeout, body=body, key=key, fresh=given.fresh
+        )
     except (OSError, http.client.HTTPException, ValueError) as exc:
         sys.stderr.write(f"the proxy at {_HOST} port {given.port} did not answer {given.path}: {_reason(exc)}\n")
         return EXIT_NO_ANSWER
@@ -50,9 +53,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def ask(
-    path: str, *, port: int, timeout_s: float, body: bytes | None = None, key: str | None = None
+    path: str, *, port: int, timeout_s: float, body: bytes | None = None, key: str | None = None, fresh: bool = False
 ) -> tuple[int, object]:
     """Return the status and the body, parsed where it is JSON; `timeout_s` is of each wait for the proxy.
+
+    One that is `fresh` neither comes from the cache nor goes there.
 
     Raises:
         OSError: Nobody answers, or not in time.
@@ -60,6 +65,8 @@ def ask(
     """
     connection = http.client.HTTPConnection(_HOST, port, timeout=timeout_s)
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    if fresh:
+        headers["Cache-Control"] = "no-store"
     try:
         if body is None:
             connection.request("GET", path, headers=headers)

@@ -41,17 +41,25 @@ class ApiClient:
     read_key: Callable[[], str | None] = field(default=lambda: None)
     _key: str | None = field(default=None, init=False, repr=False)
 
-    def ask(self, path: str, *, body: Mapping[str, object] | None = None, timeout_s: float) -> ApiAnswer:
+    def ask(
+        self, path: str, *, body: Mapping[str, object] | None = None, timeout_s: float, fresh: bool = False
+    ) -> ApiAnswer:
         """See `call_api`."""
-        answer = call_api(self.url, path, body=body, timeout_s=timeout_s, key=self._key)
+        answer = call_api(self.url, path, body=body, timeout_s=timeout_s, key=self._key, fresh=fresh)
         if answer.status != http.client.UNAUTHORIZED or (key := self.read_key()) in (None, self._key):
             return answer
         self._key = key
-        return call_api(self.url, path, body=body, timeout_s=timeout_s, key=key)
+        return call_api(self.url, path, body=body, timeout_s=timeout_s, key=key, fresh=fresh)
 
 
 def call_api(
-    url: str, path: str, *, body: Mapping[str, object] | None = None, timeout_s: float, key: str | None = None
+    url: str,
+    path: str,
+    *,
+    body: Mapping[str, object] | None = None,
+    timeout_s: float,
+    key: str | None = None,
+    fresh: bool = False,
 ) -> ApiAnswer:
     """GET, or POST `body` as JSON.
 
@@ -59,6 +67,7 @@ def call_api(
         url: Base address, such as `http://127.0.0.1:2025`.
         timeout_s: For each wait on the socket, not for the whole.
         key: The API key to send.
+        fresh: Ask for an answer that neither comes from the response cache nor goes there.
 
     Raises:
         OSError: Nobody answers there, or not in time.
@@ -71,6 +80,8 @@ def call_api(
         raise ValueError(f"not an http address: {url!r}")
     connection = kinds[parts.scheme](parts.hostname, parts.port, timeout=timeout_s)
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    if fresh:
+        headers["Cache-Control"] = "no-store"
     try:
         target = parts.path.rstrip("/") + path
         if body is None:

@@ -61,6 +61,8 @@ class Flight:
     ) -> None:
         self._on_end = on_end
         self._followers: dict[Follower, None] = {}
+        self._is_let_in = False
+        self._on_let_in: list[Callable[[], None]] = []
         self.began_s = monotonic()
         self.pieces: list[Piece] = []
         self.texts: Texts | None = None
@@ -89,6 +91,20 @@ class Flight:
         if not self._followers and not self.is_over:
             self._end(failure=asyncio.CancelledError())
             self._task.cancel()
+
+    def let_in(self) -> None:
+        """Note that the work has a place at an engine; said again where it has several, or another one."""
+        self._is_let_in = True
+        waiting, self._on_let_in = self._on_let_in, []
+        for call in waiting:
+            call()
+
+    def once_let_in(self, call: Callable[[], None]) -> None:
+        """Call it when the work has a place at an engine: at once where it has, never where it is refused before."""
+        if self._is_let_in:
+            call()
+        else:
+            self._on_let_in.append(call)
 
     def tell(self, sequence: int, text: str) -> None:
         """Tell a piece to everyone: at once where they are few, soon where they are many."""

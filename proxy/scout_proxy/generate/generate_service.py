@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import TypedDict
 
@@ -80,17 +81,20 @@ class GenerateService:
         """
         limits = self._routes.served.table.limits
         request = parse_generate_request(ask.body, max_num_return_sequences=limits.max_num_return_sequences)
+        if (record := ask.caller.record) is not None:
+            record.prompt = request.prompt
         echo = to_json(request.echo())
         end = _end_of_answer(echo, request)
         plan = self._cache.plan(request, echo, ask.directives, ask.caller.key_id)
         if (found := await self._cache.find(plan)) is not None:
             if not request.stream:
                 self._cache.know_body(plan, ask.body, end, ask.caller.key_id)
-            self._note_outcome(ask, request, CacheOutcome.HIT)
+            self._note_outcome(ask, CacheOutcome.HIT)
             await self._replay(request, ask, found, end, out)
             return
         flight, outcome = self._cache.fly(plan, self._work(request, ask))
-        self._note_outcome(ask, request, outcome)
+        # What no engine takes has been refused: the cache did nothing for it, and it is no miss.
+        flight.once_let_in(partial(self._note_outcome, ask, outcome))
         if request.stream:
             await self._stream(ask, flight, outcome, end, out)
             return
@@ -100,11 +104,10 @@ class GenerateService:
         self._cache.know_body(plan, ask.body, end, ask.caller.key_id)
         await out.whole(_OK, (_x_cache(outcome), *_timing(ask, outcome), *_tokens(ask), _JSON), _body(texts, end))
 
-    def _note_outcome(self, ask: Ask, request: GenerateRequest, outcome: CacheOutcome) -> None:
+    def _note_outcome(self, ask: Ask, outcome: CacheOutcome) -> None:
         self._metrics.count_cache(outcome.value)
         if (record := ask.caller.record) is not None:
             record.cache = outcome.value
-            record.prompt = request.prompt
 
     def _work(self, request: GenerateRequest, ask: Ask) -> Callable[[Flight], Awaitable[Texts]]:
         async def generate(flight: Flight) -> Texts:
@@ -113,6 +116,7 @@ class GenerateService:
                 format_prompt=ServedPrompt(self._routes, request.prompt).format,
                 caller=ask.caller,
                 headers=ask.upstream_headers,
+                on_let_in=flight.let_in,
             )
             return await self._generator.generate(wanted, flight.tell if request.stream else None)
 

@@ -33,12 +33,14 @@ class Wanted:
         format_prompt: Gives the prompt in the format of the moment, since a request that waits or is done again can
             meet another model than before.
         headers: For the engine.
+        on_let_in: Called whenever one of its sequences has a place at an engine.
     """
 
     request: GenerateRequest
     format_prompt: Callable[[], str]
     caller: Caller
     headers: Mapping[str, str] | None = None
+    on_let_in: Callable[[], None] = lambda: None
 
 
 class Generator:
@@ -94,6 +96,7 @@ class Generator:
     async def _ask(
         self, wanted: Wanted, room: "_SharedRoom", parameters: GenerationParameters, say: Say | None, attempt: Attempt
     ) -> Generated:
+        wanted.on_let_in()
         text = wanted.format_prompt()
         max_new_tokens = await room.at(text, attempt)
         if max_new_tokens != parameters.max_new_tokens:

@@ -149,7 +149,9 @@ class Metrics:
     def _make_cache_instruments(self) -> None:
         make = self._instruments
         outcomes = make.counts(
-            "scout_proxy_cache_requests", "Requests by what the response cache did for them.", "outcome"
+            "scout_proxy_cache_requests",
+            "Requests by what the response cache did for them, without those that were refused.",
+            "outcome",
         )
         evictions = make.counts("scout_proxy_cache_evictions", "Answers that left the cache, by the reason.", "reason")
         self._cache_outcomes: dict[CacheOutcome, Count] = {

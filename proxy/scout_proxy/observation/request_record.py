@@ -20,7 +20,7 @@ class RequestRecord:
         queue_began_s: When it began to wait for a place at an engine, by the monotonic clock.
         queue_s: How long it then waited, the longest of its sequences.
         first_token_s: From its head to the first piece of a streamed answer.
-        cache: In the words of `X-Cache`.
+        cache: In the words of `X-Cache`; None where it was refused.
         upstream: The last one that worked for it.
         reason: What the log says of its failure.
         prompt: Written nowhere unless the operator asks for it.

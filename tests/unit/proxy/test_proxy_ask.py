@@ -11,6 +11,7 @@ from fakes.api_keys import ALICE, api_keys
 from fakes.fake_engine import FakeEngine
 from fakes.running_proxy import RunningProxy
 from scout_proxy import ask, config
+from scout_proxy.route_table import Cache
 
 
 def asked(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any, str]:
@@ -48,6 +49,19 @@ def test_a_body_is_posted(proxy: RunningProxy, engine: FakeEngine, capsys: pytes
     assert (code, answer["status"]) == (0, 200)
     assert answer["body"]["parameters"]["prompt"] == "写一首诗"
     assert [body["inputs"] for body in engine.seen.generations] == ["写一首诗"]
+
+
+def test_a_fresh_answer_is_generated_and_not_stored(
+    proxy: RunningProxy, engine: FakeEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    proxy.configure(cache=Cache())
+    question = ("/generate", "--port", str(proxy.port), "--body", '{"prompt": "p"}')
+    stored = [asked(capsys, *question)[1]["body"] for _ in range(2)]
+    fresh = asked(capsys, *question, "--fresh")[1]["body"]
+
+    assert stored[0] == stored[1] != fresh
+    assert asked(capsys, *question)[1]["body"] == stored[0]
+    assert len(engine.seen.generations) == 2
 
 
 def test_a_body_is_read_from_stdin_and_the_output_is_ascii(proxy: RunningProxy) -> None:

@@ -1,6 +1,7 @@
 """The response cache as a user sees it."""
 
 import threading
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,9 +11,18 @@ from fakes.api_keys import api_key, api_keys
 from fakes.engine_streams import Ending, Stream
 from fakes.engine_waits import Gate
 from fakes.fake_engine import Behaviour, Failure, FakeEngine
-from fakes.raw_http import ask_at_once, generate_request
-from fakes.running_proxy import RunningProxy, wait_until
-from scout_proxy.route_table import Cache, CachePolicy, CacheScope, Limits, Serving
+from fakes.raw_http import RawConnection, ask_at_once, generate_request
+from fakes.running_proxy import DEADLINE_S, RunningProxy, wait_until
+from scout_proxy.route_table import (
+    Cache,
+    CachePolicy,
+    CacheScope,
+    Hold,
+    Limits,
+    Serving,
+    Upstream,
+    UpstreamState,
+)
 
 
 @pytest.fixture
@@ -293,3 +303,52 @@ def test_the_figures_are_on_status(cached: RunningProxy) -> None:
     counted = {name: after[name] - before[name] for name in ("hits", "misses", "coalesced", "bypassed", "entries")}
     assert counted == {"hits": 2, "misses": 1, "coalesced": 0, "bypassed": 1, "entries": 1}
     assert after["size_bytes"] > 0
+
+
+@pytest.mark.parametrize("fields", [{}, {"stream": True}, {"num_return_sequences": 3}], ids=str)
+def test_what_is_refused_where_no_engine_takes_it_is_no_miss(
+    cached: RunningProxy, engine: FakeEngine, fields: dict[str, Any]
+) -> None:
+    outcome(cached, prompt="stored")
+    declare(cached, engine, UpstreamState.STANDBY)
+    before = counted(cached)
+    refused = [cached.generate(**fields), cached.post(json={"prompt": "p"}, headers={"Cache-Control": "no-store"})]
+    without_engine = counted(cached)
+    stored = outcome(cached, prompt="stored")
+    declare(cached, engine, UpstreamState.RUNNING)
+    cached.wait_for("active")
+
+    assert [answer.status_code for answer in refused] == [503, 503]
+    assert without_engine == before
+    assert (stored, outcome(cached, **fields)) == ("HIT", "MISS")
+    assert counted(cached) == before | {"hit": before["hit"] + 1, "miss": before["miss"] + 1}
+
+
+def test_what_shares_a_generation_that_is_refused_is_not_counted_either(
+    cached: RunningProxy, engine: FakeEngine
+) -> None:
+    declare(cached, engine, UpstreamState.STANDBY, hold=Hold(max_wait_s=DEADLINE_S))
+    before = counted(cached)
+    with RawConnection(cached.port) as first, RawConnection(cached.port) as second:
+        for number, connection in enumerate((first, second), 1):
+            connection.send(generate_request(b'{"prompt": "p"}'))
+            wait_until(partial(holds, cached, number), "the request is held")
+        cached.configure(hold=None)
+        statuses = [first.answer().status, second.answer().status]
+
+    assert statuses == [503, 503]
+    assert counted(cached) == before
+
+
+def declare(proxy: RunningProxy, engine: FakeEngine, state: UpstreamState, **table: object) -> None:
+    proxy.configure(upstreams=(Upstream(id="engine-0", url=engine.url, state=state),), **table)
+
+
+def counted(proxy: RunningProxy) -> dict[str, float]:
+    seen = proxy.samples()
+    return {word: seen["scout_proxy_cache_requests_total", word] for word in ("hit", "miss", "bypass", "coalesced")}
+
+
+def holds(proxy: RunningProxy, count: int) -> bool:
+    # Whoever asks is in flight too.
+    return proxy.samples()["scout_proxy_requests_in_flight",] == count + 1

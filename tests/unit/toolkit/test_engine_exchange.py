@@ -86,8 +86,10 @@ class Host:
         if self.died:
             raise EngineDiedError(NEW.engines[0].name, Death(exit_code=137, was_ready=True))
 
-    def ask(self, path: str, *, body: Mapping[str, object] | None = None, timeout_s: float) -> ApiAnswer:
-        del path, body, timeout_s
+    def ask(
+        self, path: str, *, body: Mapping[str, object] | None = None, timeout_s: float, fresh: bool = False
+    ) -> ApiAnswer:
+        del path, body, timeout_s, fresh
         served = [one for one in self.tables if one.trial is None] if self.is_deaf else self.tables
         idle = [{"id": one.id, "in_flight": 0} for one in served[-1].upstreams]
         return ApiAnswer(200, {"route_table": {"revision": served[-1].revision}, "upstreams": idle})

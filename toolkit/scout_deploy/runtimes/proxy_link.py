@@ -22,8 +22,10 @@ _KEY_FILE = f"{ROUTES_FOLDER}/{OPERATOR_KEY_FILE}"
 class ProxyLink(Protocol):
     """A way to one proxy; over its published port, an `ApiClient` is one."""
 
-    def ask(self, path: str, *, body: Mapping[str, object] | None = None, timeout_s: float) -> ApiAnswer:
-        """GET, or POST `body` as JSON.
+    def ask(
+        self, path: str, *, body: Mapping[str, object] | None = None, timeout_s: float, fresh: bool = False
+    ) -> ApiAnswer:
+        """GET, or POST `body` as JSON; a `fresh` answer neither comes from the response cache nor goes there.
 
         Raises:
             OSError: Nobody answers, or not in time.
@@ -39,10 +41,12 @@ class ContainerLink:
     engine: DockerEngine
     container: str
 
-    def ask(self, path: str, *, body: Mapping[str, object] | None = None, timeout_s: float) -> ApiAnswer:
+    def ask(
+        self, path: str, *, body: Mapping[str, object] | None = None, timeout_s: float, fresh: bool = False
+    ) -> ApiAnswer:
         """See `ProxyLink.ask`."""
         question = () if body is None else ("--body", json.dumps(dict(body)))
-        options = ("--timeout", f"{timeout_s:g}", "--key-file", _KEY_FILE)
+        options = ("--timeout", f"{timeout_s:g}", "--key-file", _KEY_FILE, *(("--fresh",) if fresh else ()))
         argv = ("python", "-m", "scout_proxy.ask", path, *options, *question)
         try:
             result = self.engine.exec(self.container, argv)
