@@ -1,6 +1,9 @@
 """The client of the load tests against real sockets: what each kind of answer, and of trouble, becomes."""
 
 import json
+import shutil
+import ssl
+import subprocess
 import time
 from pathlib import Path
 
@@ -165,6 +168,25 @@ def test_the_key_goes_along_and_a_path_is_kept(tmp_path: Path) -> None:
     assert first.startswith("/generate {")
     assert second.startswith("/behind/generate {")
     assert json.loads(second.partition(" ")[2])["max_length"] == 4
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="this machine has no openssl, which makes a certificate")
+def test_a_certificate_is_trusted_where_this_machine_trusts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = f"req -x509 -newkey rsa:2048 -nodes -keyout {tmp_path}/key -out {tmp_path}/cert -days 2 -subj /CN=scout"
+    subprocess.run(
+        ["openssl", *made.split(), "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert", tmp_path / "key")
+    answer = whole(200, '{"generated_texts": ["a"]}')
+    with canned_server(answer, tls=context) as url:
+        unknown = send(url, Kind.UNIQUE)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert"))
+        known = send(url, Kind.UNIQUE)
+
+    assert unknown.error is ErrorKind.REFUSED
+    assert "CERTIFICATE_VERIFY_FAILED" in str(unknown.error_text)
+    assert (known.error, known.status) == (None, 200)
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:2025", "ftp://a", "http://", "http://a:0", "http://a:x", "http://[", ""])
