@@ -1,6 +1,7 @@
 """Whether an API can be measured, asked before two minutes are spent on it."""
 
 import http.client
+import ssl
 
 from scout_deploy.api_client import ApiAnswer, ApiClient
 from scout_deploy.errors import RequestFailedError
@@ -21,7 +22,9 @@ def check_ready(client: ApiClient, *, deployment: str | None, key_variable: str)
     except (OSError, http.client.HTTPException) as exc:
         reason = str(exc) or type(exc).__name__
         start = "check --url" if deployment is None else f"{status}, or scout-deploy up"
-        raise RequestFailedError(f"nobody answers at {client.url}: {reason}", next_step=start) from exc
+        raise RequestFailedError(
+            f"nobody answers at {client.url}: {reason}", next_step=_tls_step(exc) or start
+        ) from exc
     except ValueError as exc:
         raise RequestFailedError(str(exc), next_step="give --url as in http://127.0.0.1:2025") from exc
     if answer.status != http.client.OK:
@@ -42,6 +45,15 @@ def serving_facts(client: ApiClient) -> tuple[str | None, str | None]:
             version = rest.get("engine_version")
             return model, f"{engine} {version}" if version else engine
     return None, None
+
+
+def _tls_step(exc: Exception) -> str | None:
+    match exc:
+        case ssl.SSLCertVerificationError():
+            return "let this machine trust its certificate: SSL_CERT_FILE names a file of authorities"
+        case ssl.SSLError():
+            return "where that API does not speak TLS, give --url with http instead of https"
+    return None
 
 
 def _next_step(answer: ApiAnswer, status: str, key_variable: str) -> str:

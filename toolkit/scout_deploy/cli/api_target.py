@@ -3,10 +3,12 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from scout_deploy.api_client import ApiClient
 from scout_deploy.cli.deployments import Deployments
 from scout_deploy.containers.observation import image_digest
+from scout_deploy.errors import ProfileError
 
 DEFAULT_URL = "http://127.0.0.1:2025"
 KEY_VARIABLE = "SCOUT_API_KEY"
@@ -40,8 +42,33 @@ def own_key() -> str | None:
 
 
 def target_at(url: str) -> ApiTarget:
-    """Return the API at an address."""
+    """Return the API at an address.
+
+    Raises:
+        ProfileError: It is no address of an API, or has parts that would not be sent.
+    """
+    _check_address(url)
     return ApiTarget(url=url, read_key=own_key)
+
+
+def _check_address(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address or any(letter.isspace() for letter in url):
+        raise ProfileError(
+            f"--url: got {url!r}, expected an http or https address", next_step="as in --url http://127.0.0.1:2025"
+        )
+    if parts.username is not None or parts.password is not None:
+        # Not shown: it may be a password.
+        raise ProfileError(
+            "--url: a name or password in the address is not sent",
+            next_step=f"put the API key into the environment variable {KEY_VARIABLE}",
+        )
+    if parts.query or parts.fragment:
+        raise ProfileError(f"--url: got {url!r}, expected the base address, without what follows ? or #")
 
 
 def target_of(every: Deployments, name: str) -> ApiTarget:
