@@ -20,7 +20,8 @@ def read_data(path: Path | None) -> tuple[DataRow, ...]:
     """
     path = path or SHIPPED
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        # Some editors begin a file with a byte order mark.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except OSError as exc:
         raise InputError(f"{path} cannot be read: {exc.strerror}", "give a file of JSON lines") from None
     except UnicodeDecodeError as exc:

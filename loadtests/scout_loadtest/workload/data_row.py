@@ -40,6 +40,9 @@ def read_row(line: str) -> DataRow:
         raise RowError("is nested too deep") from None
     except json.JSONDecodeError as exc:
         raise RowError(f"is not JSON: {exc.msg} at column {exc.colno}") from None
+    except ValueError:
+        # Python reads no integer of more digits than a few thousand.
+        raise RowError(f"has a number that is too large: at most {_MOST_OF_A_LENGTH} is of use") from None
     if not isinstance(row, dict):
         raise RowError(f"should be an object, got {_short(row)}")
     return _prompt_row(row) if "prompt" in row else _length_row(row)

@@ -93,7 +93,7 @@ def test_long_prompts_are_the_longest_tenth() -> None:
 def test_the_users_own_prompts_are_sent_as_they_are(tmp_path: Path) -> None:
     data = tmp_path / "mine.jsonl"
     data.write_text(
-        '# mine\n{"prompt": "说说海。", "max_length": 7}\n\n{"prompt": "Tell me more."}\n', encoding="utf-8"
+        '# mine\n{"prompt": "说说海。", "max_length": 7}\n\n{"prompt": "Tell me more."}\n', encoding="utf-8-sig"
     )
     asked = plan(rows=read_data(data), unique=1)
 
@@ -109,6 +109,7 @@ def test_the_users_own_prompts_are_sent_as_they_are(tmp_path: Path) -> None:
         ("{", "is not JSON: Expecting property name enclosed in double quotes at column 2"),
         ("[" * 100_000, "is nested too deep"),
         ("7", "should be an object, got 7"),
+        (f'{{"input_tokens": {"1" * 5000}}}', "has a number that is too large: at most 1000000 is of use"),
         ("{}", "input_tokens should be an integer from 1 to 1000000, got nothing"),
         ('{"input_tokens": 0, "output_tokens": 1}', "input_tokens should be an integer from 1 to 1000000, got 0"),
         (
