@@ -52,6 +52,9 @@ def add_options(parser: ArgumentParser, **_: Any) -> None:
     )
     group.add_argument("--rate", type=float, default=0.0, help="requests a second, of all workers together")
     group.add_argument("--warm-up", type=float, default=0.0, help="seconds that the token metrics leave out")
+    for name, what in (("ttft", "its first token"), ("tpot", "each further token"), ("e2e", "the whole answer")):
+        said = f"ms for {what}: goodput is the share of requests within all targets that are set"
+        group.add_argument(f"--{name}-target", type=float, default=0.0, help=said)
     group.add_argument("--request-timeout", type=float, default=60.0, help="seconds for a whole request")
 
 

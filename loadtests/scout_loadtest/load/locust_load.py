@@ -18,6 +18,7 @@ from locust.runners import MasterRunner, WorkerRunner
 from scout_loadtest.arrivals import due_times
 from scout_loadtest.client.api_client import ApiClient
 from scout_loadtest.errors import InputError
+from scout_loadtest.figures import Targets
 from scout_loadtest.figures_of import e2e_ms, tpot_ms, ttft_ms
 from scout_loadtest.load.open_loop import MOST_IN_FLIGHT, OpenLoop
 from scout_loadtest.load.share import Share, share_of
@@ -91,6 +92,7 @@ class LocustLoad:
         """
         options = self._options
         self._read_rows()
+        _targets_of(options)
         if self.is_open and not options.rate > 0:
             raise InputError(f"{options.arrival} arrivals have no rate", "add --rate, in requests a second")
         if self._environment.host is not None:
@@ -131,7 +133,7 @@ class LocustLoad:
         )
         if record.is_warm_up:
             return
-        self._tallies[record.kind].add(record)
+        self._tallies[record.kind].add(record, self._targets)
         if said is None:
             # Into Locust's table beside the requests, but not into their sum.
             for method, value in (("TTFT", ttft_ms(record)), ("TPOT", tpot_ms(record))):
@@ -155,6 +157,7 @@ class LocustLoad:
         if isinstance(runner, WorkerRunner):
             share = share_of(runner.client_id, runner.worker_index, getattr(self._options, "scout_workers", ()))
         self._rows = self._read_rows()
+        self._targets = _targets_of(self._options)
         self._plan_of: dict[str, RequestPlan] = {}
         self._numbers: dict[str, Iterator[int]] = defaultdict(share.numbers)
         self._watch = Watch()
@@ -263,3 +266,11 @@ class LocustLoad:
 
     def _elapsed_s(self) -> float:
         return time.monotonic() - self._began_s
+
+
+def _targets_of(options: Namespace) -> Targets:
+    asked = {name: getattr(options, f"{name}_target") for name in ("ttft", "tpot", "e2e")}
+    for name, value in asked.items():
+        if not 0 <= value < float("inf"):
+            raise InputError(f"--{name}-target: got {value:g}, expected milliseconds", "give a number above 0")
+    return Targets(**{f"{name}_ms": value or None for name, value in asked.items()})

@@ -21,8 +21,9 @@ _HEAD = (
         "tokens/s",
         "",
         "hits",
+        "goodput",
     ),
-    ("kind", "", "", "p50", "p99", "p50", "p99", "p99", "p50", "p99", "ms p99", "user p50", "all", ""),
+    ("kind", "", "", "p50", "p99", "p50", "p99", "p99", "p50", "p99", "ms p99", "user p50", "all", "", ""),
 )
 _NONE = "-"
 
@@ -74,6 +75,7 @@ def _row(kind: str, tally: Tally, elapsed_s: float) -> tuple[str, ...]:
         at("tokens_per_s", 50),
         tokens_per_s,
         f"{counts['hits'] / counts['said_cache']:.0%}" if counts["said_cache"] else _NONE,
+        f"{counts['good'] / counts['judged']:.1%}" if counts["judged"] else _NONE,
     )
 
 

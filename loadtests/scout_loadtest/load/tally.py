@@ -3,11 +3,23 @@
 from collections import Counter
 from typing import Any
 
-from scout_loadtest.figures_of import e2e_ms, tokens_per_s, tpot_ms, ttft_ms
+from scout_loadtest.figures import Targets
+from scout_loadtest.figures_of import e2e_ms, is_within, tokens_per_s, tpot_ms, ttft_ms
 from scout_loadtest.load.sketch import Sketch
 from scout_loadtest.record import Record
 
-_COUNTS = ("requests", "succeeded", "input_tokens", "output_tokens", "uncounted", "said_cache", "hits")
+_COUNTS = (
+    "requests",
+    "succeeded",
+    "input_tokens",
+    "output_tokens",
+    "uncounted",
+    "said_cache",
+    "hits",
+    "judged",
+    "good",
+)
+NO_TARGETS = Targets()
 _SKETCHES = ("ttft_ms", "tpot_ms", "gap_ms", "e2e_ms", "queued_ms", "late_ms", "tokens_per_s")
 
 
@@ -23,14 +35,20 @@ class Tally:
         self.errors: Counter[str] = Counter()
         self.sketches = {name: Sketch() for name in _SKETCHES}
 
-    def add(self, record: Record) -> None:
-        """Take a record."""
+    def add(self, record: Record, targets: Targets = NO_TARGETS) -> None:
+        """Take a record.
+
+        Args:
+            targets: What makes it a good one; none judges nothing.
+        """
         self.counts["requests"] += 1
+        self.counts["judged"] += targets != NO_TARGETS
         self.sketches["late_ms"].add((record.sent_s - record.due_s) * 1000)
         if record.error is not None:
             self.errors[record.error.value] += 1
             return
         self.counts["succeeded"] += 1
+        self.counts["good"] += targets != NO_TARGETS and is_within(record, targets)
         self.counts["input_tokens"] += record.input_tokens or 0
         self.counts["output_tokens"] += record.output_tokens or 0
         self.counts["uncounted"] += record.output_tokens is None

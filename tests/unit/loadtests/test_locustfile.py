@@ -34,6 +34,8 @@ def test_a_schedule_sends_whatever_is_answered_and_failures_are_the_exit_status(
         "5",
         "--seed",
         "4",
+        "--ttft-target",
+        "600000",
         "StreamedUser",
     )
     with timed_api(tmp_path, first_ms=500, token_ms=1, fail_every=10) as api:
@@ -45,6 +47,7 @@ def test_a_schedule_sends_whatever_is_answered_and_failures_are_the_exit_status(
     # One user in a closed loop would have sent four.
     assert len(asked) >= 10
     assert found["streamed"][0] == str(len(asked))
+    assert found["streamed"][-1] == f"{1 - len(asked) // 10 / len(asked):.1%}"
     assert f"failed: {len(asked) // 10} x server error" in said.stderr
 
 

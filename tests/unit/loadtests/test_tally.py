@@ -5,6 +5,7 @@ import math
 import msgpack
 import pytest
 
+from scout_loadtest.figures import Targets
 from scout_loadtest.load.sketch import Sketch
 from scout_loadtest.load.summary import summary_lines
 from scout_loadtest.load.tally import Tally
@@ -39,9 +40,10 @@ def test_a_sketch_takes_nothing_and_none() -> None:
 
 def test_what_workers_send_adds_up() -> None:
     master, one, other = Tally(), Tally(), Tally()
-    one.add(record(0))
-    one.add(record(1, error=ErrorKind.TIMEOUT))
-    other.add(record(2, cache="HIT", output_tokens=None))
+    targets = Targets(ttft_ms=250)
+    one.add(record(0), targets)
+    one.add(record(1, error=ErrorKind.TIMEOUT), targets)
+    other.add(record(2, cache="HIT", output_tokens=None), targets)
     for worker in (one, other):
         # As Locust sends it.
         master.merge(msgpack.unpackb(msgpack.packb(worker.message()), strict_map_key=False))
@@ -54,6 +56,8 @@ def test_what_workers_send_adds_up() -> None:
         "uncounted": 1,
         "said_cache": 2,
         "hits": 1,
+        "judged": 3,
+        "good": 2,
     }
     assert master.errors == {"timeout": 1}
     assert master.sketches["ttft_ms"].percentile(50) == pytest.approx(200, rel=0.011)
@@ -66,10 +70,23 @@ def test_the_table_says_what_plain_locust_does_not() -> None:
     lines = summary_lines({"chat": tally}, elapsed_s=10, cpu=0.2)
 
     assert [line.split() for line in lines if line.startswith(("chat", "all"))] == [
-        [kind, "2", "1", "199.8", "199.8", "99.9", "99.9", "99.9", "1260", "1260", "0.0", "8.7", "1.1", "0%"]
+        [kind, "2", "1", "199.8", "199.8", "99.9", "99.9", "99.9", "1260", "1260", "0.0", "8.7", "1.1", "0%", "-"]
         for kind in ("chat", "all")
     ]
     assert lines[-1] == "failed: 1 x timeout"
+
+
+@pytest.mark.parametrize(
+    ("targets", "goodput"),
+    [(Targets(ttft_ms=250, tpot_ms=150), "66.7%"), (Targets(ttft_ms=250, tpot_ms=50), "0.0%"), (Targets(), "-")],
+)
+def test_goodput_is_the_share_of_all_requests_that_are_within_the_targets(targets: Targets, goodput: str) -> None:
+    tally = Tally()
+    for index in range(3):
+        tally.add(record(index, error=ErrorKind.TIMEOUT if index == 1 else None), targets)
+
+    (row,) = [line for line in summary_lines({"chat": tally}, elapsed_s=10, cpu=0.2) if line.startswith("chat")]
+    assert row.split()[-1] == goodput
 
 
 def test_a_client_that_was_too_slow_is_told() -> None:
