@@ -114,9 +114,9 @@ def _side(runs: Sequence[BenchRun]) -> Side:
 
 
 def _whole_runs(a: Sequence[BenchRun], b: Sequence[BenchRun]) -> Iterator[_Pair]:
-    # A search knows the rate no finer than the bracket it ended with.
+    # A search knows the rate no finer than the bracket it ended with, whose lower end is zero where no rate held.
     brackets = [
-        run.lowest_failed_rate - run.highest_rate for run in (*a, *b) if run.highest_rate and run.lowest_failed_rate
+        run.lowest_failed_rate - (run.highest_rate or 0.0) for run in (*a, *b) if run.lowest_failed_rate is not None
     ]
     yield _Pair(
         measure=_HIGHEST_RATE,

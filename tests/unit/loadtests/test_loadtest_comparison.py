@@ -191,6 +191,18 @@ def test_a_search_is_no_surer_than_its_last_bracket() -> None:
     assert found(comparison, "highest rate").finding is Finding.NO_DIFFERENCE
 
 
+def test_a_rate_that_held_on_one_side_alone_is_a_difference_only_where_that_happened_again_and_again() -> None:
+    def tried(id: str, *, held: bool) -> BenchRun:
+        return run(id, highest_rate=5 if held else None).model_copy(update={"lowest_failed_rate": None if held else 5})
+
+    def finding(count: int) -> Finding:
+        a = [tried(f"a{at}", held=True) for at in range(count)]
+        b = [tried(f"b{at}", held=False) for at in range(count)]
+        return found(compare(a, b), "highest rate").finding
+
+    assert (finding(2), finding(8)) == (Finding.NO_DIFFERENCE, Finding.WORSE)
+
+
 def test_a_saturated_client_says_nothing_of_the_server() -> None:
     comparison = compare(runs("a", 2), runs("b", 2, saturated="it used a whole processor"))
 
