@@ -53,10 +53,13 @@ def test_what_there_is_nothing_to_measure_for_is_refused(
     assert not state.exists()
 
 
-def test_without_the_extra_the_line_that_installs_it_is_said(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+@pytest.mark.parametrize("dry_run", [(), ("--dry-run",)])
+def test_without_the_extra_the_line_that_installs_it_is_said(
+    monkeypatch: pytest.MonkeyPatch, state: Path, dry_run: tuple[str, ...]
+) -> None:
     monkeypatch.setattr(load_child, "find_spec", lambda _: None)
 
-    error = refused(*UP, *LEVEL)
+    error = refused(*UP, *LEVEL, *dry_run)
 
     assert isinstance(error, ExtraMissingError)
     assert error.next_step == "pip install 'scout-deploy[bench]'; in a checkout, make bench installs it and measures"

@@ -38,7 +38,12 @@ def make_gate(output: Output, profile: Profile, duration_s: float | None) -> Ben
 
 
 def planned_gate(profile: Profile, duration_s: float | None) -> PlannedGate:
-    """Return what would be measured."""
+    """Return what would be measured.
+
+    Raises:
+        ExtraMissingError: What sends requests is not installed.
+    """
+    require_locust()
     load = gate_load(profile.replicas, None, duration_s or DURATION_S)
     return PlannedGate(
         users=load.users or 0,
