@@ -51,8 +51,9 @@ def test_a_terminal_shows_the_progress_and_after_ctrl_c_what_was_measured(api: T
 
     assert status == 130
     assert " 2 users " in progress
-    # All that moved has left one line for the load, and the table fits.
-    assert sum(" 2 users " in line for line in lines) == 1, lines
+    # All that moved has left one line for the load, which did not come to its end, and the table fits.
+    (left,) = [line for line in lines if " 2 users " in line]
+    assert left.strip().startswith("✗")
     assert not any("\u2800" <= letter <= "\u28ff" for letter in "".join(lines)), lines
     (head,) = [line for line in lines if line.startswith("step ")]
     (row,) = [line for line in lines if line.startswith("2 users ")]
@@ -79,6 +80,21 @@ def test_a_disk_that_takes_nothing_more_costs_the_files_and_not_the_figures(api:
     assert "next: free the disk or choose another place with --output" in result.stderr
     assert "Traceback" not in result.stderr
     assert list(cli.home.glob("state/scout-deploy/benchmarks/**/*.*")) == []
+
+
+def test_a_place_where_nothing_can_be_kept_is_said_before_anything_is_measured(api: TimedApi, cli: CommandLine) -> None:
+    (cli.home / "file").touch()
+    state = {"XDG_STATE_HOME": str(cli.home / "file")}
+
+    refused = cli.run("bench", "--url", api.url, *QUICK, variables=state)
+    named = cli.run("bench", "--url", api.url, *QUICK, "--duration", "1", "--output", "here", variables=state)
+
+    assert (refused.returncode, refused.stdout) == (11, "")
+    assert "error: the report cannot be kept: nothing can be written to " in refused.stderr
+    assert "next: choose another place with --output DIR" in refused.stderr
+    assert (named.returncode, named.stderr) == (0, "")
+    assert "not written: " in named.stdout
+    assert len(list((cli.home / "here").glob("*.html"))) == 1
 
 
 def test_without_its_extra_the_one_line_that_installs_it_is_said(cli: CommandLine) -> None:

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from fakes.bench_results import MIX, record, step_result
 from scout_deploy.bench.benchmark import Benchmark, Measured
 from scout_deploy.bench.load_child import LoadInterrupted, LoadProgress
 from scout_deploy.bench.plan import BenchPlan, quick_plan
+from scout_deploy.errors import DeployError
 from scout_deploy.profile.profile import ServiceLevel
 from scout_deploy.progress import Teller
 from scout_loadtest.bench_run import Step
@@ -40,6 +43,11 @@ class Played:
         result = step_result(
             [record(index, ttft_ms=ttft_ms, error=error) for index in range(count)], of=load, began_at=1000.0 + began_s
         )
+        if is_broken and self._how == "hangs":
+            waiting = [record(index, error=ErrorKind.TIMEOUT, is_warm_up=True) for index in range(4)]
+            return step_result(waiting, of=load, began_at=1000.0 + began_s)
+        if is_broken and self._how == "crashes":
+            raise DeployError("what sends the requests ended with status -9 and without a result")
         if is_broken and self._how == "Ctrl-C":
             raise LoadInterrupted(result.model_copy(update={"interrupted": "SIGINT"}))
         return result
@@ -139,6 +147,24 @@ def test_a_service_that_died_ends_it_with_what_was_measured() -> None:
     assert measured.ended_early is not None
     assert "240 connection refused" in measured.ended_early
     assert not measured.by_user
+
+
+def test_a_service_that_hangs_ends_it_though_nothing_but_the_warm_up_was_sent() -> None:
+    measured, shown = measure(Played(capacity=14.0, break_at=2, how="hangs"), BenchPlan(users=(1, 2, 4), mix=MIX))
+
+    assert len(shown) == 2
+    assert measured.ended_early == "the service answers no more: the last 4 requests failed (4 timeout)"
+
+
+def test_a_sender_that_dies_ends_it_with_what_was_measured() -> None:
+    measured, shown = measure(Played(capacity=14.0, break_at=3, how="crashes"), BenchPlan(users=(1, 2, 4), mix=MIX))
+
+    assert measured.steps == tuple(shown)
+    assert len(shown) == 2
+    assert measured.ended_early == "what sends the requests ended with status -9 and without a result"
+    assert measured.failure is not None
+    with pytest.raises(DeployError, match="status -9"):
+        measure(Played(capacity=14.0, break_at=1, how="crashes"), BenchPlan(users=(1, 2, 4), mix=MIX))
 
 
 def test_ctrl_c_keeps_the_load_that_was_under_way() -> None:

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,6 +74,15 @@ def test_a_child_that_died_is_shown_with_its_last_words() -> None:
         child("crash").offer(load(), Targets(), lambda _: None)
 
     assert raised.value.evidence == ("Traceback: it broke",)
+
+
+def test_what_cannot_be_started_is_said_with_its_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    missing = replace(child("good"), argv=(str(tmp_path / "nothing"),))
+    with pytest.raises(DeployError, match=r"cannot be started: .*nothing: No such file or directory"):
+        missing.offer(load(), Targets(), lambda _: None)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(DeployError, match=r"cannot be started: .*gone.*: No such file or directory"):
+        child("good").offer(load(), Targets(), lambda _: None)
 
 
 def test_what_nobody_understands_is_shown() -> None:

@@ -1,5 +1,7 @@
 """Runs that are kept, found again by their names, and chosen for a comparison."""
 
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,9 @@ from fakes.bench_results import bench_run, record, step_result
 from scout_deploy.bench.run_choice import chosen_runs
 from scout_deploy.bench.run_files import write_run
 from scout_deploy.bench.run_store import KEPT_PER_IMAGE, RunStore
+from scout_deploy.cli.bench_kept import list_
 from scout_deploy.errors import DeployError, StateError
+from scout_deploy.xdg import user_directories
 from scout_loadtest.bench_run import GATE, Step
 
 OLD, NEW = f"sha256:{'a1' * 32}", f"sha256:{'b2' * 32}"
@@ -95,6 +99,26 @@ def test_what_is_no_run_is_said(store: RunStore, tmp_path: Path) -> None:
         chosen_runs(store, str(tmp_path / "newer.json"))
 
 
+def test_a_file_that_is_damaged_is_left_out_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    store = RunStore(user_directories(os.environ).benchmarks)
+    keep(store, "one")
+    damaged = store.place(bench_run("two").subject) / "two.json"
+    damaged.write_bytes(b'{"id": "two", "steps": [\x00')
+
+    list_()
+    shown = capsys.readouterr().out
+    list_(as_json=True)
+    document = json.loads(capsys.readouterr().out)
+
+    assert f"left out: {damaged} is no benchmark of this version of scout-deploy" in shown
+    assert [run["id"] for run in document["runs"]] == ["one"]
+    assert str(damaged) in document["unreadable"][0]
+    assert [run.id for run in chosen_runs(store, "scout")] == ["one"]
+
+
 def test_a_folder_that_cannot_be_written_costs_only_what_was_to_lie_there(store: RunStore, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
@@ -105,3 +129,24 @@ def test_a_folder_that_cannot_be_written_costs_only_what_was_to_lie_there(store:
     assert written.report.is_file()
     assert len(written.problems) == 1
     assert str(tmp_path / "file") in written.problems[0]
+    assert not written.is_complete
+
+
+def test_a_store_that_cannot_be_written_takes_nothing_from_the_folder_that_was_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    written = write_run(bench_run("one"), RunStore(tmp_path / "file"), tmp_path / "named")
+
+    assert written.is_complete
+    assert (written.data, written.report) == (tmp_path / "named/one.json", tmp_path / "named/one.html")
+    assert written.problems == (f"{tmp_path / 'file/scout/embedded/no-image'}: Not a directory",)
+
+
+def test_a_report_is_written_where_its_data_cannot_be(store: RunStore, tmp_path: Path) -> None:
+    (tmp_path / "named/one.json").mkdir(parents=True)
+
+    written = write_run(bench_run("one"), store, tmp_path / "named")
+
+    assert (written.report, written.is_complete) == (tmp_path / "named/one.html", False)
+    assert written.data == store.find("one")
+    assert written.problems == (f"{tmp_path / 'named'}: Is a directory",)

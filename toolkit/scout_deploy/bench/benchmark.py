@@ -1,6 +1,7 @@
 """One benchmark from its first request to its result, whatever ends it: the curve, then the search."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -9,6 +10,7 @@ from scout_deploy.bench.load_child import LoadInterrupted, LoadProgress
 from scout_deploy.bench.plan import BenchPlan
 from scout_deploy.bench.rate_search import RateSearch
 from scout_deploy.bench.service_level import Outcome, judge, targets_of
+from scout_deploy.errors import DeployError
 from scout_deploy.profile.profile import ServiceLevel
 from scout_deploy.progress import Tell
 from scout_loadtest.bench_run import Step
@@ -34,6 +36,7 @@ class Measured:
     Args:
         ended_early: Why, in words; None where all of it was done.
         by_user: It was Ctrl-C.
+        failure: It was this, on our side; None where it was not.
         limited_by_client: The search ended at what this client can offer, or judge, and not at the service's limit.
     """
 
@@ -44,6 +47,7 @@ class Measured:
     limited_by_client: bool = False
     ended_early: str | None = None
     by_user: bool = False
+    failure: DeployError | None = None
 
 
 @dataclass
@@ -70,7 +74,11 @@ class Benchmark:
     _overhead_s: float = field(default=0.0, init=False)
 
     def run(self) -> Measured:
-        """Do all of it; Ctrl-C and a service that died end it early, with what was measured."""
+        """Do all of it; Ctrl-C, a service that died and trouble of our own end it early, with what was measured.
+
+        Raises:
+            DeployError: Nothing was measured yet, such as where the data file is malformed.
+        """
         self._began_s, self._began_at = self.clock(), self.now()
         try:
             self._curve()
@@ -84,6 +92,10 @@ class Benchmark:
             return self._measured(ended_early="Ctrl-C", by_user=True)
         except KeyboardInterrupt:
             return self._measured(ended_early="Ctrl-C", by_user=True)
+        except DeployError as exc:
+            if not self._steps:
+                raise
+            return self._measured(ended_early=exc.message, failure=exc)
         return self._measured()
 
     def _curve(self) -> None:
@@ -130,7 +142,9 @@ class Benchmark:
         self._steps.append(step)
         self.show(step)
 
-    def _measured(self, *, ended_early: str | None = None, by_user: bool = False) -> Measured:
+    def _measured(
+        self, *, ended_early: str | None = None, by_user: bool = False, failure: DeployError | None = None
+    ) -> Measured:
         search = self._search
         return Measured(
             steps=tuple(self._steps),
@@ -140,6 +154,7 @@ class Benchmark:
             limited_by_client=search is not None and search.is_limited_by_client,
             ended_early=ended_early,
             by_user=by_user,
+            failure=failure,
         )
 
 
@@ -148,10 +163,13 @@ class _EndedError(Exception):
 
 
 def _check_alive(result: StepResult) -> None:
-    figures = result.figures
-    if figures.requests and not figures.succeeded:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(figures.errors.items()))
-        raise _EndedError(f"the service answers no more: the last {figures.requests} requests failed ({kinds})")
+    measured = [one for one in result.records if not one.is_warm_up]
+    # Where those of the warm-up wait in vain to the end, no others are sent.
+    last = measured or result.records
+    kinds = Counter(one.error.value for one in last if one.error is not None)
+    if last and kinds.total() == len(last):
+        named = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        raise _EndedError(f"the service answers no more: the last {len(last)} requests failed ({named})")
 
 
 def progress_words(progress: LoadProgress) -> str:

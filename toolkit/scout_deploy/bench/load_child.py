@@ -86,20 +86,10 @@ class LoadChild:
         Raises:
             LoadInterrupted: Ctrl-C; with what was measured until then.
             ProfileError: The load is wrong, such as a data file that is malformed.
-            DeployError: The child died without a word.
+            DeployError: The child cannot be started, or died without a word.
         """
-        # Its own words go to a file: a pipe that nobody reads would stop it.
-        with tempfile.TemporaryFile() as words:
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter
-                self.argv,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=words,
-                env=self._environment,
-                text=True,
-                # Ctrl-C is for this process, which tells the child.
-                start_new_session=True,
-            )
+        with _file_for_words() as words:
+            process = self._start(words)
             reading = _Reading(process, tell)
             try:
                 self._ask(process, load, targets)
@@ -110,6 +100,21 @@ class LoadChild:
                 _end(process)
             words.seek(0)
             return _result_of(reading, process.returncode, words.read().decode("utf-8", "replace"))
+
+    def _start(self, words: IO[bytes]) -> subprocess.Popen[str]:
+        try:
+            return subprocess.Popen(  # noqa: S603 - our own interpreter
+                self.argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=words,
+                env=self._environment,
+                text=True,
+                # Ctrl-C is for this process, which tells the child.
+                start_new_session=True,
+            )
+        except OSError as exc:
+            raise _not_started(exc) from exc
 
     @property
     def _environment(self) -> Mapping[str, str]:
@@ -128,6 +133,22 @@ class LoadChild:
             if process.stdin is not None:
                 process.stdin.write(json.dumps(question) + "\n")
                 process.stdin.close()
+
+
+def _file_for_words() -> IO[bytes]:
+    """Return where the child's own words go: a pipe that nobody reads would stop it."""
+    try:
+        return tempfile.TemporaryFile()
+    except OSError as exc:
+        raise _not_started(exc) from exc
+
+
+def _not_started(exc: OSError) -> DeployError:
+    where = f"{exc.filename}: " if exc.filename else ""
+    return DeployError(
+        f"what sends the requests cannot be started: {where}{exc.strerror}",
+        next_step="look for room on the disk of temporary files (TMPDIR), memory and processes of this machine",
+    )
 
 
 class _Reading:

@@ -1,5 +1,6 @@
 """Where a run ends up: its JSON and its report, in the store and where the user wants them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +15,13 @@ class WrittenRun:
 
     Args:
         problems: What could not, and why.
+        is_complete: Whether both files are where the user wants them: in the folder that was named, else in the store.
     """
 
     report: Path | None
     data: Path | None
     problems: tuple[str, ...]
+    is_complete: bool
 
 
 def write_run(run: BenchRun, store: RunStore, folder: Path | None) -> WrittenRun:
@@ -29,11 +32,18 @@ def write_run(run: BenchRun, store: RunStore, folder: Path | None) -> WrittenRun
     """
     problems: list[str] = []
     html = report_html(run)
-    kept_data, kept_report = _written(store.place(run.subject), run, html, problems, store)
-    if folder is None:
-        return WrittenRun(report=kept_report, data=kept_data, problems=tuple(problems))
-    data, report = _written(folder, run, html, problems)
-    return WrittenRun(report=report or kept_report, data=data or kept_data, problems=tuple(problems))
+    kept = store.place(run.subject)
+    data = kept_data = _written(kept, lambda: store.keep(run), problems)
+    report = kept_report = _written(kept, lambda: _put(kept, f"{run.id}.html", html), problems)
+    if folder is not None:
+        data = _written(folder, lambda: _put(folder, f"{run.id}.json", run.model_dump_json()), problems)
+        report = _written(folder, lambda: _put(folder, f"{run.id}.html", html), problems)
+    return WrittenRun(
+        report=report or kept_report,
+        data=data or kept_data,
+        problems=tuple(dict.fromkeys(problems)),
+        is_complete=None not in {data, report},
+    )
 
 
 def write_report(run: BenchRun, folder: Path) -> Path:
@@ -42,27 +52,19 @@ def write_report(run: BenchRun, folder: Path) -> Path:
     Raises:
         OSError: It cannot be written.
     """
+    return _put(folder, f"{run.id}.html", report_html(run))
+
+
+def _put(folder: Path, name: str, text: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{run.id}.html"
-    write_file(path, report_html(run))
+    path = folder / name
+    write_file(path, text)
     return path
 
 
-def _written(
-    folder: Path, run: BenchRun, html: str, problems: list[str], store: RunStore | None = None
-) -> tuple[Path | None, Path | None]:
-    data = report = None
+def _written(folder: Path, write: Callable[[], Path], problems: list[str]) -> Path | None:
     try:
-        if store is not None:
-            data = store.keep(run)
-        else:
-            folder.mkdir(parents=True, exist_ok=True)
-            data = folder / f"{run.id}.json"
-            write_file(data, run.model_dump_json())
-        report = folder / f"{run.id}.html"
-        write_file(report, html)
+        return write()
     except OSError as exc:
-        problems.append(f"{exc.filename or folder}: {exc.strerror}")
-        # What was being written is not there.
-        data, report = (data, None) if report is not None else (None, None)
-    return data, report
+        problems.append(f"{folder}: {exc.strerror}")
+        return None

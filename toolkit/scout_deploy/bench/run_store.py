@@ -73,11 +73,17 @@ class RunStore:
 
     def runs(self) -> Iterator[BenchRun]:
         """Yield every run that this version can read, the oldest first."""
-        runs = []
-        for path in self._paths():
-            with contextlib.suppress(StateError):
+        yield from self.look()[0]
+
+    def look(self) -> tuple[tuple[BenchRun, ...], tuple[str, ...]]:
+        """Return every run that this version can read, the oldest first, and why others cannot be read."""
+        runs, unreadable = [], []
+        for path in sorted(self._paths()):
+            try:
                 runs.append(read_run(path))
-        yield from sorted(runs, key=lambda one: one.began_at)
+            except StateError as exc:
+                unreadable.append(exc.message)
+        return tuple(sorted(runs, key=lambda one: one.began_at)), tuple(unreadable)
 
     def _paths(self) -> Iterator[Path]:
         return self.folder.glob("*/*/*/*.json")

@@ -29,12 +29,15 @@ def list_(
 ) -> None:
     """List what was measured, the oldest first."""
     output = Output(as_json=as_json)
-    runs = [run for run in _store().runs() if deployment in (None, run.subject.deployment)]
-    output.document({"runs": [_document(run) for run in runs]})
+    every, unreadable = _store().look()
+    runs = [run for run in every if deployment in (None, run.subject.deployment)]
+    output.document({"runs": [_document(run) for run in runs], "unreadable": list(unreadable)})
     if not runs:
         output.line("Nothing was measured yet: scout-deploy bench")
     elif not as_json:
         output.console.print(_table(runs), soft_wrap=False)
+    for problem in unreadable:
+        output.line(f"left out: {problem}", style="yellow")
 
 
 def compare(

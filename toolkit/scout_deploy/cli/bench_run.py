@@ -26,7 +26,7 @@ from scout_deploy.cli.deployments import deployments
 from scout_deploy.cli.output import Output
 from scout_deploy.cli.start_view import StartView
 from scout_deploy.cli.termination import ended_like_ctrl_c
-from scout_deploy.errors import DeployError, ProfileError, RequestFailedError
+from scout_deploy.errors import DeployError, ProfileError, RequestFailedError, StateError
 from scout_deploy.profile.profile import ServiceLevel
 from scout_deploy.progress import Teller
 from scout_deploy.xdg import user_directories
@@ -107,15 +107,15 @@ def run(
     plan = _plan(quick=quick, users=users, mix=mix, data=data, seed=seed, duration=duration, min_rate=min_rate)
     plan = replace(plan, search=search)
     check_min_rate(plan)
-    _check_folder(output_folder)
     target = _target(name, url)
     level = _level(given, target, insist=profile_slo or min_rate is not None)
+    store = RunStore(user_directories(os.environ).benchmarks)
+    _check_place(output_folder, store)
     check_ready(target.client(), deployment=target.deployment, key_variable=KEY_VARIABLE)
     what = f"deployment '{target.deployment}'" if target.deployment is not None else target.url
     whose = "options'" if given.is_set else "deployment's"
     held = f", the {whose} service level: {level_words(level)}" if level.is_set else ""
     output.line(f"scout-deploy {__version__}: measuring {what}{held}")
-    store = RunStore(user_directories(os.environ).benchmarks)
     with ended_like_ctrl_c():
         bench_run, measured = _measure(output, target, plan, level, store)
     # First, so that whatever the disk does, the figures are seen.
@@ -125,7 +125,7 @@ def run(
     written = write_run(bench_run, store, output_folder)
     show_files(output, bench_run, written)
     output.event(summary_event(bench_run, measured, level, min_rate=min_rate, written=written))
-    _end(bench_run, measured, written, min_rate)
+    _end(output, bench_run, measured, written, min_rate)
 
 
 def _plan(
@@ -150,17 +150,21 @@ def _plan(
     return replace(plan, start_rate=min_rate)
 
 
-def _check_folder(folder: Path | None) -> None:
-    """Make the folder and try it, before minutes are spent on what is to lie there."""
-    if folder is None:
-        return
+def _check_place(folder: Path | None, store: RunStore) -> None:
+    """Make the folder where the report is wanted and try it, before minutes are spent on what is to lie there."""
+    place = store.folder if folder is None else folder
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        place.mkdir(parents=True, exist_ok=True, mode=0o700 if folder is None else 0o777)
+        with tempfile.TemporaryFile(dir=place):
             pass
     except OSError as exc:
+        if folder is None:
+            raise StateError(
+                f"the report cannot be kept: nothing can be written to {place}: {exc.strerror}",
+                next_step="choose another place with --output DIR",
+            ) from exc
         raise ProfileError(
-            f"--output: nothing can be written to {folder}: {exc.strerror}",
+            f"--output: nothing can be written to {place}: {exc.strerror}",
             next_step="choose another folder; without --output the report is kept with the other state",
         ) from exc
 
@@ -208,6 +212,8 @@ def _measure(
     began_at = time.time()
     with Timeline(client) as timeline, view.shown():
         measured = benchmark.run()
+        if measured.ended_early is not None:
+            view.give_up()
     return (
         BenchRun(
             id=store.new_id(target.deployment, began_at),
@@ -236,19 +242,35 @@ def _measure(
     )
 
 
-def _end(run: BenchRun, measured: Measured, written: WrittenRun, min_rate: float | None) -> None:
-    """Say by an error what the exit status has to say."""
-    if measured.by_user:
-        raise KeyboardInterrupt
-    if measured.ended_early is not None:
-        raise RequestFailedError(
-            measured.ended_early, next_step="scout-deploy status, then scout-deploy diagnose; the report shows when"
-        )
-    if min_rate is not None:
-        require_rate(run, min_rate, written.report)
-    if written.problems:
+def _end(output: Output, run: BenchRun, measured: Measured, written: WrittenRun, min_rate: float | None) -> None:
+    """Say by an error what the exit status has to say, and what could not be written where that is something else."""
+    try:
+        _check_outcome(run, measured, written.report, min_rate)
+    except (KeyboardInterrupt, DeployError):
+        _tell_problems(output, written)
+        raise
+    if not written.is_complete:
         raise DeployError(
             "the report cannot be written; the figures above are what was measured",
             next_step="free the disk or choose another place with --output, then measure again",
             evidence=written.problems,
         )
+    _tell_problems(output, written)
+
+
+def _check_outcome(run: BenchRun, measured: Measured, report: Path | None, min_rate: float | None) -> None:
+    if measured.by_user:
+        raise KeyboardInterrupt
+    if measured.failure is not None:
+        raise measured.failure
+    if measured.ended_early is not None:
+        raise RequestFailedError(
+            measured.ended_early, next_step="scout-deploy status, then scout-deploy diagnose; the report shows when"
+        )
+    if min_rate is not None:
+        require_rate(run, min_rate, report)
+
+
+def _tell_problems(output: Output, written: WrittenRun) -> None:
+    for problem in written.problems:
+        output.line(f"not written: {problem}", style="yellow")

@@ -54,9 +54,13 @@ class StartView:
             try:
                 yield
             except BaseException:
-                self._finish(self._running, Text("✗", style="red"))
+                self.give_up()
                 raise
             self._finish(self._running)
+
+    def give_up(self) -> None:
+        """Show that the running phases came to nothing, where no exception says it."""
+        self._finish(self._running, Text("✗", style="red"))
 
     def emit(self, progress: Progress) -> None:
         """Show the beginning of a phase, which is the end of the one before, or how far it is."""
