@@ -101,7 +101,7 @@ class Planner:
                 answer="unknown", reason="nothing is known of the model, so whether it fits cannot be said", gpus=gpus
             )
         request = self._request(self.model, gpus)
-        engine = self.adapter.memory(request, self.model.shape, gpus[0].compute_capability)
+        engine = self.adapter.memory(request, self.model.shape, gpus[0])
         container = self._container(request)
         remarks = () if isinstance(container, str) else container.remarks
         problem = split_problem(self.model, engine, len(gpus))
@@ -132,7 +132,7 @@ class Planner:
         """Return what the engine does with these GPUs' memory; None where nothing is known of the model."""
         if self.model is None:
             return None
-        return self.adapter.memory(self._request(self.model, gpus), self.model.shape, gpus[0].compute_capability)
+        return self.adapter.memory(self._request(self.model, gpus), self.model.shape, gpus[0])
 
     def smallest_sets(self, like: PlanGpu) -> tuple[FitPlan, ...]:
         """Return what would do of the known GPUs, if anything: of the kind at hand, and the least memory of all.
@@ -169,7 +169,7 @@ class Planner:
             vendor=kind.vendor,
             compute_capability=kind.compute_capability,
         )
-        engine = self.adapter.memory(self._request(self.model, (idle,)), self.model.shape, idle.compute_capability)
+        engine = self.adapter.memory(self._request(self.model, (idle,)), self.model.shape, idle)
         for count in allowed_splits(self.model, engine, _MOST_GPUS):
             plan = self.on((idle,) * count)
             if plan.answer == "fits":

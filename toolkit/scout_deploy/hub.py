@@ -156,7 +156,7 @@ class Hub:
                     revision.model_id, file.path, revision=revision.commit, token=self._token or False
                 )
             return tuple(tensor_of(name, one.dtype, one.shape, place=file.path) for name, one in header.tensors.items())
-        except (errors.SafetensorsParsingError, struct.error, UnusableFactsError) as exc:
+        except (errors.SafetensorsParsingError, struct.error, UnusableFactsError, RecursionError) as exc:
             raise WeightsError(
                 f"{file.path} of {revision.model_id} is no usable safetensors file: {_plain(exc)}",
                 next_step="choose another revision, or tell the repository's owners",
@@ -267,7 +267,7 @@ def _be_quiet() -> None:
 def _parsed(path: Path) -> dict[str, object]:
     try:
         config = json.loads(path.read_bytes())
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, RecursionError) as exc:
         raise WeightsError(
             f"{path} cannot be read as JSON: {exc}", next_step=f"remove it and try again: {path}"
         ) from exc

@@ -1,8 +1,10 @@
 """What a model is, as far as an engine's habits depend on it; read from its published `config.json`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from scout_deploy.fit.class_defaults import text_part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +18,7 @@ class ModelFacts:
         attention_heads: Query heads of the text model; a shard count has to divide them.
         kv_heads: Key and value heads of the text model.
         max_position_embeddings: Longest sequence that the config names, in tokens.
+        numbers: Whole numbers at the config's top level, by name, for an engine that computes with some of them.
         code: Python files that the config names as the model's own code (`auto_map`).
     """
 
@@ -26,13 +29,13 @@ class ModelFacts:
     kv_heads: int | None = None
     max_position_embeddings: int | None = None
     is_multimodal: bool = False
+    numbers: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
     code: tuple[str, ...] = ()
 
 
 def facts_of_config(config: Mapping[str, Any]) -> ModelFacts:
     """Read the facts from a `config.json`; what is missing or of another type stays None."""
-    text = config.get("text_config")
-    text = text if isinstance(text, dict) else config
+    text = text_part(config)
     # The second is an older name of it, which engines still read (TGI 3.3.7: models/__init__.py get_model).
     places = (config.get("quantization_config"), config.get("compression_config"), text.get("quantization_config"))
     quantization = next((place for place in places if isinstance(place, dict)), {})
@@ -45,6 +48,7 @@ def facts_of_config(config: Mapping[str, Any]) -> ModelFacts:
         kv_heads=_integer(text.get("num_key_value_heads")) or heads,
         max_position_embeddings=_integer(text.get("max_position_embeddings")),
         is_multimodal="vision_config" in config,
+        numbers={name: value for name, value in config.items() if _integer(value) is not None},
         code=code_of_config(config),
     )
 

@@ -89,7 +89,7 @@ def _json(read: ReadFile, name: str) -> dict[str, Any]:
     content = read(name)
     try:
         value = json.loads(content or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         # The engine, which cannot do without it, will say what is wrong with it.
         return {}
     return value if isinstance(value, dict) else {}

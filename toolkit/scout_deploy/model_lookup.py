@@ -134,7 +134,7 @@ def model_in(folder: Path, *, name: str) -> FitModel:
     """
     try:
         config = json.loads((folder / _CONFIG).read_bytes())
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, RecursionError) as exc:
         raise ModelFileError(f"{folder / _CONFIG} cannot be read: {exc}", next_step="name a model's directory") from exc
     if not isinstance(config, dict):
         raise UnusableFactsError(f"{_CONFIG} is no JSON object")
@@ -167,7 +167,7 @@ def _weight_files(folder: Path) -> Sequence[Path]:
 def _weight_map(index: Path) -> dict[str, str]:
     try:
         names = json.loads(index.read_bytes())["weight_map"]
-    except (OSError, ValueError, KeyError, TypeError) as exc:
+    except (OSError, ValueError, RecursionError, KeyError, TypeError) as exc:
         raise UnusableFactsError(f"{index.name} names no files: {exc}") from exc
     is_map = isinstance(names, dict) and all(isinstance(name, str) and "/" not in name for name in names.values())
     if not is_map:

@@ -35,6 +35,7 @@ def test_whole_files_and_no_weights_at_all_are_fine(tmp_path: Path) -> None:
         (b"GGUF\3\0\0\0" + bytes(100), "its header would be longer than the file, or than any header is"),
         (struct.pack("<Q", 4) + b"oops" + bytes(9), "its header cannot be read"),
         (struct.pack("<Q", 4) + b"[{}]", "its header cannot be read"),
+        (struct.pack("<Q", 100_000) + b"[" * 100_000, "its header cannot be read"),
         (struct.pack("<Q", 10) + b'{"a":[12]}', "its header cannot be read"),
         (WHOLE[:-1], r"its header speaks of \d+ bytes of tensors, and it has \d+"),
         (WHOLE + b"\0", r"its header speaks of \d+ bytes of tensors, and it has \d+"),
@@ -56,7 +57,7 @@ def test_an_index_that_names_missing_shards_is_not_complete(tmp_path: Path) -> N
         check_snapshot(tmp_path)
 
 
-@pytest.mark.parametrize("index", [b"{", b"[]", b'{"weight_map": 7}'])
+@pytest.mark.parametrize("index", [b"{", b"[]", b'{"weight_map": 7}', b"[" * 100_000])
 def test_an_index_that_is_none_is_named(tmp_path: Path, index: bytes) -> None:
     with pytest.raises(WeightsError, match=r"model\.safetensors\.index\.json is not an index of weights"):
         check_snapshot(folder_of(tmp_path, {INDEX: index}))

@@ -9,10 +9,11 @@ from rich.text import Text
 
 from scout_deploy.cli.output import Output
 from scout_deploy.fit.correction import Correction
-from scout_deploy.fit.gpu_kind import PlanGpu, describe
+from scout_deploy.fit.gpu_kind import KNOWN, PlanGpu, describe
 from scout_deploy.fit.ledger import Ledger
 from scout_deploy.fit.verdict import Verdict, gb
 from scout_deploy.fit_plan import FitPlan, Planner
+from scout_deploy.profile.engine import Hardware
 
 _BAR = 40
 HEADS = {"fits": "FITS", "tight": "TIGHT", "no": "DOES NOT WORK", "unknown": "UNKNOWN"}
@@ -66,9 +67,9 @@ def show_fit(output: Output, shown: Shown) -> None:
 
 def _advice(shown: Shown) -> Iterator[str]:
     for one in shown.would_do:
-        count = len(one.gpus)
         context = "" if one.verdict is None else f", {one.verdict.kv_tokens:,} tokens of KV cache"
-        yield f"{describe(one.gpus)} would do (--set hardware.gpu_count={count}){context}"
+        settings = " ".join(_settings(shown.planner.profile.hardware, one.gpus))
+        yield f"{describe(one.gpus)} would do ({settings}){context}"
     if shown.nearest is not None:
         yield f"on {describe(shown.plan.gpus)} works the profile '{shown.nearest}'"
     if shown.plan.answer == "no" and shown.plan.gpus[0].is_cpu:
@@ -80,6 +81,16 @@ def _advice(shown: Shown) -> Iterator[str]:
         yield f"--set engine.context_length={verdict.largest_context} would fit"
     elif verdict is not None and verdict.context > verdict.context_limit:
         yield f"plan again with --context {verdict.context_limit}: memory is short too"
+
+
+def _settings(hardware: Hardware, gpus: Sequence[PlanGpu]) -> Iterator[str]:
+    """Yield what a profile for other GPUs needs to be set to for these."""
+    yield f"--set hardware.gpu_count={len(gpus)}"
+    known = next((one for one in KNOWN if one.name == gpus[0].name), None)
+    if known is not None and hardware.gpu_kind not in {None, known.kind}:
+        yield f"--set hardware.gpu_kind={known.kind}"
+    if known is not None and hardware.gpu_memory_gb not in {None, known.sold_gb}:
+        yield f"--set hardware.gpu_memory_gb={known.sold_gb}"
 
 
 def _advice_on_cpu(shown: Shown) -> Iterator[str]:

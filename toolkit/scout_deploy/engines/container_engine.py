@@ -8,6 +8,7 @@ from scout_deploy.containers.spec import HealthCheck
 from scout_deploy.diagnosis.signature import Signature
 from scout_deploy.engines.adapter import StartPhase
 from scout_deploy.fit.engine_memory import EngineMemory
+from scout_deploy.fit.gpu_kind import PlanGpu
 from scout_deploy.fit.shape import ModelShape
 from scout_deploy.model_facts import ModelFacts
 from scout_deploy.profile.profile import Profile
@@ -91,10 +92,6 @@ class ContainerEngine(Protocol):
 class PlannedEngine(ContainerEngine, Protocol):
     """One whose use of a GPU's memory is known beforehand."""
 
-    def memory(self, request: EngineRequest, shape: ModelShape, compute_capability: str | None) -> EngineMemory:
-        """Say what it does with a GPU's memory.
-
-        Args:
-            compute_capability: NVIDIA's, such as `9.0`; None where it is not known.
-        """
+    def memory(self, request: EngineRequest, shape: ModelShape, gpu: PlanGpu) -> EngineMemory:
+        """Say what it does with the memory of GPUs like this one, or of a CPU."""
         ...

@@ -14,7 +14,7 @@ _GIGABYTE = 10**9
 # What a driver reports as its total is more than CUDA gives out: of an H100's 81,559 MiB, PyTorch has 79.11 GiB
 # (https://github.com/vllm-project/vllm/issues/27508), of an L40S's 46,068 MiB 44.53 GiB
 # (https://github.com/vllm-project/vllm/issues/15598), and of an H200's 143,771 MiB 139.80 GiB (measured, driver 580).
-_USABLE_OF_REPORTED = 0.99
+USABLE_OF_REPORTED = 0.99
 _MOST = 1024
 
 
@@ -152,7 +152,7 @@ def of_driver(gpus: Sequence[Gpu]) -> tuple[PlanGpu, ...] | None:
     return tuple(
         PlanGpu(
             name=gpu.name,
-            total_bytes=int((gpu.memory_total_bytes or 0) * _USABLE_OF_REPORTED),
+            total_bytes=int((gpu.memory_total_bytes or 0) * USABLE_OF_REPORTED),
             held_bytes=gpu.memory_used_bytes or 0,
             vendor=gpu.vendor,
             compute_capability=gpu.compute_capability if gpu.vendor == "nvidia" else None,

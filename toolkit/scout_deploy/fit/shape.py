@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from scout_deploy.fit.class_defaults import text_part
 from scout_deploy.fit.tensor import UnusableFactsError
 
 # Far above any published model's, far below what would make the arithmetic meaningless.
@@ -77,7 +78,7 @@ def read_shape(config: Mapping[str, Any]) -> ModelShape:
     Raises:
         UnusableFactsError: A number that is needed is missing, no number, or absurd.
     """
-    text = _text_part(config)
+    text = text_part(config)
     numbers = _Numbers(text)
     heads = numbers.need("attention_heads", *_HEADS)
     hidden = numbers.need("hidden_size", *_HIDDEN)
@@ -98,7 +99,8 @@ def read_shape(config: Mapping[str, Any]) -> ModelShape:
         sliding_window=_window(text),
         attention_chunk=numbers.get("max_positions", "attention_chunk_size"),
         latent=_latent(numbers),
-        ties_embeddings=bool(text.get("tie_word_embeddings", config.get("tie_word_embeddings", False))),
+        # transformers' default, which it therefore leaves out of the file.
+        ties_embeddings=bool(text.get("tie_word_embeddings", True)),
         is_multimodal="vision_config" in config,
         custom_code=bool(config.get("auto_map")),
     )
@@ -106,7 +108,7 @@ def read_shape(config: Mapping[str, Any]) -> ModelShape:
 
 def absurd_number(config: Mapping[str, Any]) -> str | None:
     """Say which number of a config no model can have; None where it has none such, whatever is missing."""
-    numbers = _Numbers(_text_part(config))
+    numbers = _Numbers(text_part(config))
     names = {"attention_heads": _HEADS, "hidden_size": _HIDDEN, "layers": _LAYERS, "vocab_size": _VOCABULARY}
     try:
         for what, keys in names.items():
@@ -116,11 +118,6 @@ def absurd_number(config: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _text_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    nested = config.get("text_config")
-    return {**config, **nested} if isinstance(nested, dict) else config
-
-
 class _Numbers:
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = values
@@ -128,12 +125,12 @@ class _Numbers:
     def get(self, what: str, *keys: str) -> int | None:
         for key in keys:
             value = self._values.get(key)
-            if value is None or isinstance(value, bool | dict | list):
+            if value is None or (what == "experts" and isinstance(value, bool | dict | list)):
                 continue
-            if not isinstance(value, int) or not 0 < value <= _MOST[what]:
+            if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= _MOST[what]:
                 if value == 0 and what in {"experts", "intermediate_size"}:
                     continue
-                raise UnusableFactsError(f"config.json says {key}: {value!r}, which no model has")
+                raise UnusableFactsError(f"config.json says {key}: {repr(value)[:80]}, which no model has")
             return value
         return None
 

@@ -65,7 +65,7 @@ def read_header(start: bytes, *, file: str) -> tuple[Tensor, ...]:
     length = header_length(start, file=file)
     try:
         entries = json.loads(start[_LENGTH_BYTES : _LENGTH_BYTES + length])
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise UnusableFactsError(f"the header of {file} is damaged: {exc}") from exc
     if not isinstance(entries, dict):
         raise UnusableFactsError(f"the header of {file} is damaged: it is no JSON object")

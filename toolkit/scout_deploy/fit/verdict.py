@@ -75,7 +75,8 @@ def judge_fit(
     reason, missing = _refusal(model, engine, book, wanted, gpus)
     answer: Answer = "no" if reason else "fits"
     if not reason:
-        spare = book.kv - book.kv_token * wanted
+        # An engine that chooses the context itself takes what there is, so that an error costs tokens and no start.
+        spare = book.kv - book.kv_token * (context or 0)
         answer = "fits" if spare >= MARGIN * book.total else "tight"
         reason = _words(answer, book, wanted, gpus, replicas)
     return Verdict(

@@ -156,7 +156,7 @@ def _indexed(snapshot: Path) -> set[str]:
     try:
         index = json.loads((snapshot / "model.safetensors.index.json").read_bytes())
         return set(index["weight_map"].values())
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
         return set()
 
 

@@ -48,7 +48,7 @@ def check_index(index: Path, names: set[str]) -> None:
 def _indexed(index: Path) -> set[str]:
     try:
         return set(map(str, json.loads(index.read_bytes())["weight_map"].values()))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as exc:
+    except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError) as exc:
         raise WeightsError(
             f"{index.name} is not an index of weights", next_step="choose another revision, or copy of the model"
         ) from exc
@@ -74,7 +74,7 @@ def _problems(path: Path) -> Iterator[str]:
         ends = [int(tensor["data_offsets"][1]) for name, tensor in header.items() if name != "__metadata__"]
     except OSError as exc:
         yield str(exc.strerror or exc)
-    except (struct.error, ValueError, LookupError, TypeError, AttributeError):
+    except (struct.error, ValueError, RecursionError, LookupError, TypeError, AttributeError):
         yield "its header cannot be read"
     else:
         has = size - _LENGTH.size - length

@@ -49,10 +49,25 @@ def test_an_engine_that_splits_the_embedding_holds_it_once() -> None:
     assert two.split * 2 + two.whole == one.total
 
 
-def test_a_head_that_is_tied_to_the_embedding_is_held_a_second_time() -> None:
-    weights = verdict(plan_of("Qwen/Qwen2.5-1.5B-Instruct", "L4")).ledger.weights
+@pytest.mark.parametrize(
+    ("model", "numbers"),
+    # Gemma's config does not say that they are tied: it is the default.
+    [("Qwen/Qwen2.5-1.5B-Instruct", 151_936 * 1536), ("gemma-2-9b", 256_000 * 3584)],
+)
+def test_a_head_that_is_tied_to_the_embedding_is_held_a_second_time(model: str, numbers: int) -> None:
+    weights = verdict(plan_of(model, "L40S")).ledger.weights
 
-    assert weights.total == recorded("Qwen/Qwen2.5-1.5B-Instruct").stored_bytes + 151_936 * 1536 * 2
+    assert weights.total == recorded(model).stored_bytes + numbers * 2
+
+
+def test_a_context_that_the_engine_chooses_is_as_long_as_memory_allows_and_not_tight() -> None:
+    chosen = plan_of(LLAMA_8B, "L4")
+    asked = plan_of(LLAMA_8B, "L4", {"context_length": verdict(chosen).kv_tokens})
+
+    assert (chosen.answer, asked.answer) == ("fits", "tight")
+    assert verdict(chosen).context == verdict(asked).context < 131_072
+    least = planner(tgi_profile({}), LLAMA_8B).smallest_sets(read_gpus("RTX4060")[0])
+    assert "1 x A10-24GB" in [describe(one.gpus) for one in least]
 
 
 @pytest.mark.parametrize(

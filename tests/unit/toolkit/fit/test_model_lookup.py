@@ -17,6 +17,8 @@ from scout_deploy.profile.engine import Model
 MODEL = "acme/small-chat"
 CONFIG = json.dumps(TINY_CONFIG).encode()
 WEIGHTS = safetensors(TINY_TENSORS)
+# Deeper than any reader of JSON follows.
+DEEP = b"[" * 100_000
 SHARDS = {
     "config.json": CONFIG,
     "model.safetensors.index.json": json.dumps(
@@ -25,6 +27,10 @@ SHARDS = {
     "model-00001-of-00002.safetensors": safetensors({"a": ("BF16", [4])}),
     "model-00002-of-00002.safetensors": safetensors({"b": ("BF16", [4, 4])}),
 }
+
+
+def headed(header: bytes) -> bytes:
+    return len(header).to_bytes(8, "little") + header
 
 
 @pytest.fixture
@@ -164,6 +170,8 @@ def test_without_leave_to_ask_an_unknown_model_stays_unknown(server: HubServer, 
         ({"config.json": CONFIG, "model.safetensors": b"\5"}, (WeightsError, "no usable safetensors")),
         ({"config.json": b"{}", "model.safetensors": WEIGHTS}, (ModelFileError, "does not say")),
         ({"config.json": b"[]", "model.safetensors": WEIGHTS}, (WeightsError, "no JSON object")),
+        ({"config.json": DEEP, "model.safetensors": WEIGHTS}, (WeightsError, "cannot be read as JSON")),
+        ({"config.json": CONFIG, "model.safetensors": headed(DEEP)}, (WeightsError, "no usable safetensors file")),
         ({"model.safetensors": WEIGHTS}, (WeightsError, r"config\.json, which an engine needs, is not in")),
         (
             {"config.json": CONFIG, "model-00001-of-00002.safetensors": WEIGHTS},
@@ -224,6 +232,9 @@ def test_of_two_layouts_in_a_directory_the_usual_one_counts(hub: Hub, tmp_path: 
         ({}, "cannot be read"),
         ({"config.json": CONFIG}, "holds no .safetensors file"),
         ({"config.json": b"[]", "model.safetensors": WEIGHTS}, "no JSON object"),
+        ({"config.json": DEEP, "model.safetensors": WEIGHTS}, "cannot be read"),
+        ({"config.json": CONFIG, "model.safetensors": headed(DEEP)}, "header of model.safetensors is damaged"),
+        ({"config.json": CONFIG, "model.safetensors.index.json": DEEP}, "names no files"),
         ({"config.json": CONFIG, "model.safetensors": WEIGHTS[:20]}, "header of model.safetensors is damaged"),
         ({"config.json": CONFIG, "model.safetensors.index.json": b"{}"}, "names no files"),
         ({"config.json": CONFIG, "model.safetensors.index.json": b'{"weight_map": {"a": "../b"}}'}, "of this folder"),

@@ -55,6 +55,8 @@ def test_a_refusal_says_what_would_do_and_ends_with_a_status_of_its_own() -> Non
     assert result.exit_code == GpuUnavailableError.exit_code
     assert result.stdout.startswith("DOES NOT WORK: h100-bf16: the weights alone need 110.6 GB on each GPU")
     assert "next: 4 x H100-80GB would do (--set hardware.gpu_count=4)" in result.stdout
+    other = "--set hardware.gpu_count=2 --set hardware.gpu_kind=H200 --set hardware.gpu_memory_gb=141"
+    assert f"next: 2 x H200-141GB would do ({other})" in result.stdout
     assert "next: on 2 x H100-80GB works the profile 'h100-8bit'" in result.stdout
 
 

@@ -16,6 +16,7 @@ PARAMETERS = {
     "mixtral-8x7b": 46_702_792_704,
     "qwen3-30b-a3b": 30_532_122_624,
     "gemma-2-9b": 9_241_705_984,
+    "gemma-3-4b": 4_300_079_472,
     "phi-3-mini": 3_821_079_552,
     "falcon-7b": 7_217_189_760,
     "deepseek-v2-lite": 15_706_484_224,
@@ -58,6 +59,17 @@ def test_what_other_architectures_say_by_other_names_is_understood() -> None:
     assert read_shape({**dbrx, **nested}).kv_heads == 8
 
 
+def test_what_a_published_config_leaves_out_is_the_default_of_its_class() -> None:
+    """Gemma 3's says neither heads nor vocabulary, Falcon's no longest sequence, LLaVA's hardly anything."""
+    gemma, falcon = recorded("gemma-3-4b").shape, recorded("falcon-7b").shape
+    llava = read_shape({"model_type": "llava", "text_config": {"model_type": "llama", "vocab_size": 32_064}})
+
+    assert (gemma.attention_heads, gemma.kv_heads, gemma.head_dim, gemma.vocab_size) == (8, 4, 256, 262_208)
+    assert (gemma.max_positions, gemma.sliding_window) == (131_072, 1024)
+    assert falcon.max_positions == 2048
+    assert (llava.layers, llava.hidden_size, llava.vocab_size) == (32, 4096, 32_064)
+
+
 def test_a_window_counts_where_it_is_used() -> None:
     assert recorded("mistral-7b").shape.sliding_window == 4096
     assert read_shape({**TINY_CONFIG, "sliding_window": 4096, "use_sliding_window": False}).sliding_window is None
@@ -72,6 +84,9 @@ def test_a_window_counts_where_it_is_used() -> None:
         {"num_attention_heads": "40"},
         {"vocab_size": 1.5},
         {"num_key_value_heads": 10**9},
+        {"num_key_value_heads": [8, 8]},
+        {"max_position_embeddings": True},
+        {"intermediate_size": {"of": "each layer"}},
     ],
 )
 def test_absurd_numbers_are_named(change: dict[str, Any]) -> None:

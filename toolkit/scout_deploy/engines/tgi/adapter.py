@@ -18,6 +18,7 @@ from scout_deploy.engines.tgi.memory import memory_of
 from scout_deploy.engines.tgi.nearest import Shipped, nearest
 from scout_deploy.errors import ProfileError
 from scout_deploy.fit.engine_memory import EngineMemory
+from scout_deploy.fit.gpu_kind import PlanGpu
 from scout_deploy.fit.shape import ModelShape
 
 # NCCL takes shared memory between the shards; TGI's documentation gives it 1 GB ("A note on Shared Memory").
@@ -76,9 +77,9 @@ class TgiAdapter:
             remarks=(*map(str, findings), *general_remarks(request)),
         )
 
-    def memory(self, request: EngineRequest, shape: ModelShape, compute_capability: str | None) -> EngineMemory:
-        """See `ContainerEngine.memory`."""
-        return memory_of(request, shape, compute_capability)
+    def memory(self, request: EngineRequest, shape: ModelShape, gpu: PlanGpu) -> EngineMemory:
+        """See `PlannedEngine.memory`."""
+        return memory_of(request, shape, gpu)
 
     def read_phase(self, line: str) -> StartPhase | None:
         """See `ContainerEngine.read_phase`."""

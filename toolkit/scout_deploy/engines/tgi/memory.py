@@ -2,8 +2,10 @@
 
 from scout_deploy.engines.container_engine import EngineRequest
 from scout_deploy.engines.tgi.architectures import LLAMA4, OWN_CODE, OWN_CODE_WITHOUT_KV_DTYPE
+from scout_deploy.engines.tgi.prefill import prefill_of
 from scout_deploy.engines.tgi.quantization import effective_quantization
 from scout_deploy.fit.engine_memory import EngineMemory, Experts
+from scout_deploy.fit.gpu_kind import PlanGpu
 from scout_deploy.fit.shape import ModelShape
 
 _MEBIBYTE = 2**20
@@ -11,10 +13,6 @@ _MEBIBYTE = 2**20
 # server/text_generation_server/models/globals.py TGI_WIGGLE_ROOM; the KV cache gets what is free below
 # CUDA_MEMORY_FRACTION times this (models/flash_causal_lm.py warmup, utils/import_utils.py get_cuda_free_memory).
 _WIGGLE_ROOM = 0.90
-# launcher/src/main.rs: 4096 where nothing is known of the card, and for models with images; Qwen's and Gemma's
-# have their own. For others it may take more on a fast card, as far as memory reaches, which this leaves out.
-_PREFILL_DEFAULT = 4096
-_PREFILL_OF = {"qwen2_vl": 10_000, "qwen2_5_vl": 10_000, "gemma3": 8_000}
 # launcher/src/main.rs: `cuda_graphs`, "1,2,4,8,16,32"; none beside bitsandbytes and exl2.
 _GRAPHS = (1, 2, 4, 8, 16, 32)
 _NO_GRAPHS = ("bitsandbytes", "exl2")
@@ -49,20 +47,17 @@ _QUANTIZES_TO = {
 }
 
 
-def memory_of(request: EngineRequest, shape: ModelShape, compute_capability: str | None) -> EngineMemory:
-    """Say what TGI does with memory for this profile and model.
-
-    Args:
-        compute_capability: NVIDIA's, such as `9.0`; None where it is not known.
-    """
+def memory_of(request: EngineRequest, shape: ModelShape, gpu: PlanGpu) -> EngineMemory:
+    """Say what TGI does with memory for this profile and model on GPUs like this one, or on a CPU."""
     engine, architecture = request.profile.engine, shape.architecture
     told = effective_quantization(engine, request.facts)
     is_own = architecture in (*OWN_CODE, *OWN_CODE_WITHOUT_KV_DTYPE)
     is_llama4 = architecture in LLAMA4
     on_cpu = request.accelerator == "intel-cpu"
-    attention = _ON_CPU if on_cpu else _attention(shape, compute_capability)
+    attention = _ON_CPU if on_cpu else _attention(shape, gpu.compute_capability)
     fraction = engine.memory_fraction if engine.memory_fraction is not None and not on_cpu else 1.0
     has_kv_dtype = engine.kv_cache_dtype is not None and architecture in OWN_CODE
+    prefill = prefill_of(request, gpu)
     unpacks = not is_own and request.facts.quantization == "compressed-tensors"
     return EngineMemory(
         name="TGI",
@@ -71,8 +66,8 @@ def memory_of(request: EngineRequest, shape: ModelShape, compute_capability: str
         base_bytes=_BASE_ON_CPU if on_cpu else None,
         limit_share=fraction,
         block_tokens=_BLOCKS[attention],
-        prefill_tokens=engine.max_batch_prefill_tokens or _default_prefill(shape),
-        prefill_from="profile" if engine.max_batch_prefill_tokens else "TGI's default",
+        prefill_tokens=prefill.tokens,
+        prefill_from=prefill.origin,
         kv_bytes=1 if has_kv_dtype else 2,
         kv_heads=shape.kv_heads,
         kv_head_dim=shape.head_dim if shape.latent is None else max(_LATENT_HEAD, shape.latent.v_head_dim),
@@ -106,11 +101,6 @@ def _share(environment: dict[str, str]) -> float:
     except ValueError:
         return _WIGGLE_ROOM
     return share if 0 < share < 1 else _WIGGLE_ROOM
-
-
-def _default_prefill(shape: ModelShape) -> int:
-    default = _PREFILL_OF.get(shape.architecture, _PREFILL_DEFAULT)
-    return min(default, shape.max_positions or default)
 
 
 def _experts(*, is_llama4: bool, unpacks: bool) -> Experts:
