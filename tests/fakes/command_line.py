@@ -67,11 +67,11 @@ class CommandLine:
         except subprocess.TimeoutExpired as exc:
             raise AssertionError(f"{exc}; it printed {exc.stdout!r} and {exc.stderr!r}") from exc
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, variables: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """Start a command and do not wait for it."""
         return subprocess.Popen(
             [*self.prefix, COMMAND, *arguments],
-            env=self.environment,
+            env={**self.environment, **(variables or {})},
             cwd=self.home,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

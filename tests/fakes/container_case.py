@@ -36,9 +36,9 @@ class ContainerCase:
     def up(self, *arguments: str, variables: Mapping[str, str] | None = None) -> CompletedProcess[str]:
         return self.cli.run(*self._up(arguments), variables=variables)
 
-    def start_up(self, *arguments: str) -> Popen[str]:
+    def start_up(self, *arguments: str, variables: Mapping[str, str] | None = None) -> Popen[str]:
         """Begin `up` and do not wait for it."""
-        return self.cli.start(*self._up(arguments))
+        return self.cli.start(*self._up(arguments), variables=variables)
 
     def up_works(self, *arguments: str, variables: Mapping[str, str] | None = None) -> CompletedProcess[str]:
         result = self.up(*arguments, variables=variables)

@@ -42,7 +42,8 @@ def in_a_ci(running: CommandLine, changes: str) -> subprocess.CompletedProcess[s
 
 
 def test_a_run_is_measured_reported_kept_and_found_again(running: CommandLine, tmp_path: Path) -> None:
-    result = running.run("bench", *SHORT, "--json", "--output", str(tmp_path))
+    # Longer than a busy machine stands still.
+    result = running.run("bench", *SHORT, "--duration", "5", "--json", "--output", str(tmp_path))
 
     assert result.returncode == 0, result.stdout + result.stderr
     events = [json.loads(line) for line in result.stdout.splitlines()]

@@ -33,6 +33,10 @@ def upstreams(case: ContainerCase) -> dict[str, str]:
     return {one["id"]: one["observed"] for one in case.get("/status").json()["upstreams"]}
 
 
+def restarts(case: ContainerCase, part: str) -> int:
+    return int(case.container(part).attrs["RestartCount"])
+
+
 def kill(case: ContainerCase, part: str) -> None:
     # As the kernel would: what `docker kill` ended is an operator's word, which Docker respects.
     os.kill(main_process(case.container(part)), signal.SIGKILL)
@@ -44,7 +48,8 @@ def test_engine_that_is_killed_under_load_costs_no_request_and_comes_back(case: 
 
     with load_on(case) as load:
         kill(case, "engine-1-0")
-        wait_until(lambda: upstreams(case)[str(victim.name)] != "serving")
+        # How soon it is missed, and whether anybody sees it missing, is a matter of luck.
+        wait_until(lambda: victim.logs().count(b"Connected") == 2)
         load.wait_for_more(5)
         wait_until(lambda: upstreams(case)[str(victim.name)] == "serving")
 
@@ -73,12 +78,13 @@ def test_engines_that_are_all_killed_are_waited_for(case: ContainerCase) -> None
 
 
 def test_proxy_that_is_killed_comes_back(case: ContainerCase) -> None:
-    before = case.container("proxy").attrs["State"]["StartedAt"]
+    before = restarts(case, "proxy")
 
     kill(case, "proxy")
 
+    # The old one answers for as long as its end takes.
+    wait_until(lambda: restarts(case, "proxy") > before)
     wait_until(lambda: answers(case))
-    assert case.container("proxy").attrs["State"]["StartedAt"] != before
     assert case.up_works().stdout.count("Already running, unchanged") == 1
 
 

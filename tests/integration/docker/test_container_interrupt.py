@@ -45,7 +45,8 @@ def left(case: ContainerCase) -> list[str]:
 @pytest.mark.parametrize("phase", ["start proxy", "start 1", "load", "warm-up"])
 @pytest.mark.variant
 def test_interrupted_up_leaves_nothing(case: ContainerCase, demo_weights: Path, phase: str) -> None:
-    change_play(demo_weights, load_s=1.0, warmup_s=1.0)
+    # It never gets ready, however late the signal comes.
+    change_play(demo_weights, die="hang-warmup", load_s=1.0)
     process = case.start_up()
     wait_for_line(process, f" s  {phase}")
 
@@ -59,7 +60,7 @@ def test_interrupted_up_leaves_nothing(case: ContainerCase, demo_weights: Path, 
 
 
 def test_cancelled_up_leaves_nothing_and_works_again(case: ContainerCase, demo_weights: Path) -> None:
-    change_play(demo_weights, load_s=1.0)
+    change_play(demo_weights, die="hang-load")
     process = case.start_up()
     wait_for_line(process, " s  load")
 
@@ -69,6 +70,7 @@ def test_cancelled_up_leaves_nothing_and_works_again(case: ContainerCase, demo_w
     assert status == _INTERRUPTED, printed
     assert "Traceback" not in printed
     assert left(case) == []
+    change_play(demo_weights)
     again = case.up_works()
     assert "an earlier start" not in again.stdout
     assert case.generate().status_code == 200
@@ -76,7 +78,7 @@ def test_cancelled_up_leaves_nothing_and_works_again(case: ContainerCase, demo_w
 
 @pytest.mark.variant
 def test_second_ctrl_c_takes_back_as_much(case: ContainerCase, demo_weights: Path) -> None:
-    change_play(demo_weights, load_s=5.0)
+    change_play(demo_weights, die="hang-load")
     process = case.start_up()
     wait_for_line(process, " s  load")
 
@@ -91,7 +93,10 @@ def test_second_ctrl_c_takes_back_as_much(case: ContainerCase, demo_weights: Pat
 
 
 @pytest.mark.variant
-def test_interrupted_build_leaves_nothing_and_works_again(case: ContainerCase, new_base: str) -> None:
+def test_interrupted_build_leaves_nothing_and_works_again(
+    case: ContainerCase, new_base: str, demo_weights: Path
+) -> None:
+    change_play(demo_weights, die="hang-load")
     process = case.start_up("--set", f"proxy.base_image={new_base}")
     wait_for_line(process, " s  build proxy image")
 
@@ -101,6 +106,7 @@ def test_interrupted_build_leaves_nothing_and_works_again(case: ContainerCase, n
     assert status == _INTERRUPTED, printed
     assert "Traceback" not in printed
     assert left(case) == []
+    change_play(demo_weights)
     case.up_works("--set", f"proxy.base_image={new_base}")
     assert case.generate().status_code == 200
     image = case.container("proxy").image

@@ -108,10 +108,13 @@ def test_interrupted_exchange_goes_back_to_the_old_engines(
     case: ContainerCase, replace: Arguments, weights: Path, mode: str, presses: int
 ) -> None:
     before = {one.id for one in engines(case)}
-    change_play(weights, load_s=0.5)
+    change_play(weights, die="hang-load")
     with load_on(case) as load:
         process = case.start_up(*replace(mode))
-        wait_for_line(process, " s  load engine 1")
+        first = wait_for_line(process, " s  load engine")
+        wait_for_line(process, f" s  load engine {int('load engine 0' in first)}")
+        # The new engines hang, however late the signal comes; the old ones may be started again.
+        change_play(weights)
 
         process.send_signal(signal.SIGINT)
         if presses == 2:

@@ -51,7 +51,7 @@ def test_a_user_without_rights_on_the_socket_is_told_how_to_get_them(
     docker_engine: docker.DockerClient, proxy_image: str
 ) -> None:
     with command_of_nobody(docker_engine, proxy_image, "up", "--profile", "a100-4bit") as container:
-        status = container.wait(timeout=60)["StatusCode"]
+        status = container.wait(timeout=200)["StatusCode"]
         said = container.logs().decode()
 
     assert status == _DAEMON, said

@@ -19,12 +19,13 @@ _MEMORY_LIMIT = "96m"
 def test_a_shard_that_the_kernel_kills_for_memory_is_told_from_the_gpus(
     case: ContainerCase, demo_weights: Path
 ) -> None:
-    change_play(demo_weights, die="eat-memory", load_s=3.0)
+    change_play(demo_weights, die="eat-memory", load_until="limited")
 
     running = case.start_up()
     try:
         wait_until(lambda: any(one.status == "running" for one in engines(case)))
         case.container().update(mem_limit=_MEMORY_LIMIT, memswap_limit=_MEMORY_LIMIT)
+        (demo_weights / "limited").touch()
         _, errors = running.communicate(timeout=120)
     finally:
         running.kill()

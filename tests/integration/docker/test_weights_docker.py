@@ -3,14 +3,15 @@
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from ipaddress import ip_network
 from pathlib import Path
+from subprocess import CompletedProcess, Popen
 from typing import Any
 
 import docker
 import pytest
 
+from fakes.command_line import TIMEOUT_S
 from fakes.container_case import ContainerCase, events_of, write_profile
 from fakes.docker_over_tcp import docker_over_tcp
 from fakes.hub_server import COMMIT, HubServer
@@ -24,7 +25,6 @@ pytestmark = pytest.mark.docker
 _MODEL = "team/demo"
 _WEIGHTS_STATUS = 16
 _TOKEN = "hf_" + "t" * 34
-_HELD_S, _POLL_S = 2.5, 0.05
 _HEADER_BYTES = 500_000
 
 
@@ -49,25 +49,29 @@ def variables(hub: HubServer, tmp_path: Path) -> dict[str, str]:
     return {"HF_ENDPOINT": hub.endpoint, "HF_HUB_CACHE": str(tmp_path / "cache"), "HF_TOKEN": _TOKEN}
 
 
-@contextmanager
-def slow_line(hub: HubServer) -> Iterator[None]:
-    """Hold the weights half-way for long enough that progress is worth an event."""
+def slow_line(hub: HubServer) -> None:
+    """Hold the weights half-way from now on."""
     hub.trouble("model.safetensors").hold_after = 2_000_000
-    over = threading.Event()
 
-    def release_late() -> None:
-        while not hub.downloads_seen("model.safetensors") and not over.wait(_POLL_S):
-            pass
-        over.wait(_HELD_S)
-        hub.release()
 
-    thread = threading.Thread(target=release_late)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+def printed_of(process: Popen[str], hub: HubServer) -> CompletedProcess[str]:
+    """Read what a command prints that fetches over a slow line, which goes on once progress was seen."""
+    assert process.stdout is not None
+    timer = threading.Timer(TIMEOUT_S, process.kill)
+    timer.start()
+    lines: list[str] = []
+    with process:
+        for line in process.stdout:
+            lines.append(line)
+            if is_half_way(json.loads(line)):
+                hub.release()
+        errors = process.communicate()[1]
+    timer.cancel()
+    return CompletedProcess(process.args, process.returncode, "".join(lines), errors)
+
+
+def is_half_way(event: dict[str, Any]) -> bool:
+    return event.get("phase") == "fetch weights" and 0 < (event["percent"] or 0) < 100
 
 
 def everything_inspected(case: ContainerCase) -> str:
@@ -87,9 +91,9 @@ def test_weights_are_fetched_with_progress_and_served_without_the_hub_later(
     with HubServer() as hub:
         hub.tokens.add(_TOKEN)
         hub.add(_MODEL, repository)
-        with slow_line(hub):
-            first = case.up_works("--json", variables=variables(hub, tmp_path))
-        fetched = [event for event in events_of(first) if event.get("phase") == "fetch weights"]
+        slow_line(hub)
+        first = printed_of(case.start_up("--json", variables=variables(hub, tmp_path)), hub)
+        assert first.returncode == 0, first.stdout + first.stderr
         asked = len(hub.downloads_seen("model.safetensors"))
         inspected, mount = everything_inspected(case), mount_of_weights(case)
         answer = case.generate()
@@ -98,7 +102,7 @@ def test_weights_are_fetched_with_progress_and_served_without_the_hub_later(
     again = case.up_works(variables=variables(hub, tmp_path))
 
     assert (answer.status_code, case.generate().status_code) == (200, 200)
-    assert any(0 < (event["percent"] or 0) < 100 for event in fetched), fetched
+    assert any(map(is_half_way, events_of(first))), first.stdout
     assert asked == 1
     assert hub.contents_seen("README.md") == []
     assert (mount["Type"], mount["RW"]) == ("bind", False)
@@ -157,8 +161,10 @@ def test_on_another_machine_a_container_fetches_into_a_volume_and_is_removed(
         hub.tokens.add(_TOKEN)
         hub.add(_MODEL, repository)
         environment = variables(hub, tmp_path) | remote
-        with slow_line(hub):
-            pulled = case.cli.run("pull", "--profile", str(case.profile), "--json", variables=environment)
+        slow_line(hub)
+        pulled = printed_of(
+            case.cli.start("pull", "--profile", str(case.profile), "--json", variables=environment), hub
+        )
         assert pulled.returncode == 0, pulled.stdout + pulled.stderr
         # The one that fetched is gone; `alone` keeps those of other tests away.
         assert case.docker.containers.list(all=True, filters={"volume": WEIGHTS_VOLUME}, ignore_removed=True) == []
@@ -169,8 +175,7 @@ def test_on_another_machine_a_container_fetches_into_a_volume_and_is_removed(
     inspected, mount = everything_inspected(case), mount_of_weights(case)
     kept = case.run("down", "--volumes", variables=environment)
 
-    fetched = [event for event in events_of(pulled) if event.get("phase") == "fetch weights"]
-    assert any(0 < (event["percent"] or 0) < 100 for event in fetched), fetched
+    assert any(map(is_half_way, events_of(pulled))), pulled.stdout
     last = events_of(pulled)[-1]
     assert (last["path"], last["host"], last["commit"]) == (f"volume {WEIGHTS_VOLUME}", remote["DOCKER_HOST"], COMMIT)
     assert asked == 1

@@ -62,6 +62,11 @@ class LogPump:
         thread = self._threads.get(container)
         return thread is None or not thread.is_alive()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will come from any container."""
+        return not any(thread.is_alive() for thread in self._threads.values())
+
     def close(self) -> None:
         """Stop following."""
         self._closed.set()
