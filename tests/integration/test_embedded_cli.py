@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from fakes.command_line import CommandLine, command_line
+from fakes.held_engine import HeldEngine
 from scout_deploy.model_file import demonstration_model
 
 ROOT = Path(__file__).parents[2]
@@ -287,7 +288,9 @@ def test_two_ups_at_once_are_told_apart(cli: CommandLine) -> None:
 
 
 def test_ctrl_c_takes_back_what_was_begun(cli: CommandLine) -> None:
-    process = cli.start("up", "--port", str(cli.port))
+    # It is never ready, however late the signal comes.
+    held = HeldEngine(cli.home / "held")
+    process = cli.start("up", "--port", str(cli.port), variables=held.variables)
     assert process.stdout is not None
     while " start" not in process.stdout.readline():
         assert process.poll() is None

