@@ -35,7 +35,8 @@ from scout_deploy.xdg import UserDirectories
 from scout_proxy.route_table import UpstreamState
 
 ENGINE_HOST = "127.0.0.1"
-PROXY_START_TIMEOUT_S = 30.0
+# A slow disk, or a machine that is busy with other starts, takes half a minute for its imports.
+PROXY_START_TIMEOUT_S = 120.0
 _ENGINE_GRACE_S = 10.0
 _PROXY_GRACE_MARGIN_S = 5.0
 _FLUSH_PERIOD_S = 1.0
