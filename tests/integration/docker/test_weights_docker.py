@@ -60,13 +60,15 @@ def printed_of(process: Popen[str], hub: HubServer) -> CompletedProcess[str]:
     timer = threading.Timer(TIMEOUT_S, process.kill)
     timer.start()
     lines: list[str] = []
-    with process:
-        for line in process.stdout:
-            lines.append(line)
-            if is_half_way(json.loads(line)):
-                hub.release()
-        errors = process.communicate()[1]
-    timer.cancel()
+    try:
+        with process:
+            for line in process.stdout:
+                lines.append(line)
+                if is_half_way(json.loads(line)):
+                    hub.release()
+            errors = process.communicate()[1]
+    finally:
+        timer.cancel()
     return CompletedProcess(process.args, process.returncode, "".join(lines), errors)
 
 
