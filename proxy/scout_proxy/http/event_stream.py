@@ -83,10 +83,10 @@ class EventSink:
 
     def _break_silence(self) -> None:
         """Send a comment if nothing was sent for long; what waits for a slow reader is no silence."""
-        silent_s = self._loop.time() - self._heard_s
-        if not self._sending and silent_s >= self._keep_alive_s:
+        silent_s = 0.0 if self._sending else self._loop.time() - self._heard_s
+        if silent_s >= self._keep_alive_s:
             self._comment, silent_s = self._loop.create_task(self.send(COMMENT)), 0.0
-        self._timer = self._loop.call_later(max(self._keep_alive_s - silent_s, 0.0), self._break_silence)
+        self._timer = self._loop.call_later(self._keep_alive_s - silent_s, self._break_silence)
 
 
 class EventAnswer(Response):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
+from fakes.own_time import run_in_own_time
 from scout_proxy.errors import ClientGoneError, DeadlineError, NotLoadedError, ProxyError
 from scout_proxy.http import event_stream
 from scout_proxy.http.event_stream import EventAnswer, EventSink
@@ -62,7 +63,7 @@ def test_the_head_goes_out_with_the_first_events() -> None:
         assert client.bodies == [b"a", b"b", b""]
         assert client.is_complete
 
-    asyncio.run(run())
+    run_in_own_time(run())
 
 
 def test_what_fails_before_them_is_raised() -> None:
@@ -77,7 +78,7 @@ def test_what_fails_before_them_is_raised() -> None:
 
         assert client.messages == []
 
-    asyncio.run(run())
+    run_in_own_time(run())
 
 
 def test_what_fails_after_them_is_an_event_and_the_end() -> None:
@@ -93,7 +94,7 @@ def test_what_fails_after_them_is_an_event_and_the_end() -> None:
         assert client.bodies == [b"a", b"told", b""]
         assert client.is_complete
 
-    asyncio.run(run())
+    run_in_own_time(run())
 
 
 @pytest.mark.parametrize("has_begun", [False, True])
@@ -119,7 +120,7 @@ def test_a_client_that_leaves_ends_the_work(*, has_begun: bool) -> None:
         # One that ended but its own direction reads why.
         assert client.bodies == ([b"a", ClientGoneError().message.encode(), b""] if has_begun else [])
 
-    asyncio.run(run())
+    run_in_own_time(run())
 
 
 def test_a_server_that_stops_ends_the_stream_with_a_word() -> None:
@@ -138,7 +139,7 @@ def test_a_server_that_stops_ends_the_stream_with_a_word() -> None:
 
         assert client.bodies == [b"a", b"Model or tokenizer not loaded", b""]
 
-    asyncio.run(run())
+    run_in_own_time(run())
 
 
 def test_silence_is_broken_by_comments() -> None:
@@ -156,7 +157,7 @@ def test_silence_is_broken_by_comments() -> None:
         assert client.bodies[:2] == [b"a", COMMENT]
         assert client.bodies[-2:] == [b"b", b""]
 
-    asyncio.run(run())
+    run_in_own_time(run())
 
 
 def test_a_stream_that_is_not_silent_has_no_comments() -> None:
@@ -172,7 +173,7 @@ def test_a_stream_that_is_not_silent_has_no_comments() -> None:
 
         assert client.bodies == [*[b"a"] * 12, b""]
 
-    asyncio.run(run())
+    run_in_own_time(run())
 
 
 def test_a_client_that_does_not_read_is_sent_no_comments() -> None:
@@ -189,7 +190,26 @@ def test_a_client_that_does_not_read_is_sent_no_comments() -> None:
 
         assert client.bodies == [b"a", b"b", b""]
 
-    asyncio.run(run())
+    run_in_own_time(run())
+
+
+def test_for_a_client_that_does_not_read_nobody_looks_at_the_clock_all_the_time() -> None:
+    async def run() -> None:
+        client = Client()
+
+        async def produce(sink: EventSink) -> None:
+            await sink.send(b"a")
+            client.reads.clear()
+            asyncio.get_running_loop().call_later(3600, client.reads.set)
+            await sink.send(b"b")
+            await asyncio.sleep(20)
+
+        await client.ask(produce)
+
+        assert client.bodies == [b"a", b"b", COMMENT, b""]
+
+    # In this time nobody may be busy without an end.
+    run_in_own_time(run())
 
 
 def test_an_error_is_not_told_to_a_client_that_never_reads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,7 +227,7 @@ def test_an_error_is_not_told_to_a_client_that_never_reads(monkeypatch: pytest.M
 
         assert client.bodies == [b"a"]
 
-    asyncio.run(run())
+    run_in_own_time(run())
 
 
 def test_several_may_send() -> None:
@@ -222,4 +242,4 @@ def test_several_may_send() -> None:
         assert [message["type"] for message in client.messages] == ["http.response.start", *["http.response.body"] * 6]
         assert sorted(client.bodies) == [b"", *(bytes([number]) for number in range(5))]
 
-    asyncio.run(run())
+    run_in_own_time(run())
