@@ -158,6 +158,10 @@ class FakeEngine:
         """Go away as a killed process does: every connection is reset, the port is closed."""
         asyncio.run_coroutine_threadsafe(self._kill(), self._loop).result(_DEADLINE_S)
 
+    def settle(self) -> None:
+        """Return when what was sent to it before has been read, also where whoever sent it has gone."""
+        asyncio.run_coroutine_threadsafe(_turns(4 * _TURNS), self._loop).result(_DEADLINE_S)
+
     def close(self) -> None:
         """Kill, and end the thread."""
         self.kill()
@@ -166,9 +170,8 @@ class FakeEngine:
         self._loop.close()
 
     async def _start(self) -> None:
-        if self._server is not None:
-            return
-        self._server = await asyncio.start_server(self._connection, "127.0.0.1", self.port, limit=2**26)
+        if self._server is None:
+            self._server = await asyncio.start_server(self._connection, "127.0.0.1", self.port, limit=2**26)
 
     async def _kill(self) -> None:
         if self._server is not None:

@@ -6,6 +6,7 @@ import random
 import pytest
 
 from fakes.fixed_upstreams import FixedUpstreams, HandClock
+from fakes.own_time import run_in_own_time
 from scout_proxy.caller import Caller
 from scout_proxy.errors import OverloadedError, ProxyError
 from scout_proxy.route_table import Hold
@@ -112,7 +113,7 @@ class World:
 @pytest.mark.parametrize("first_seed", [0, 1000])
 def test_no_place_is_lost_or_given_twice(first_seed: int) -> None:
     for seed in range(first_seed, first_seed + _LIVES):
-        asyncio.run(_live(seed))
+        run_in_own_time(_live(seed))
 
 
 async def _live(seed: int) -> None:
@@ -150,4 +151,4 @@ def test_a_place_that_comes_as_its_waiter_leaves_goes_to_the_next_one() -> None:
             await second.task
         await world.finish()
 
-    asyncio.run(run())
+    run_in_own_time(run())

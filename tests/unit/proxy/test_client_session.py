@@ -1,6 +1,7 @@
 """Connections to upstreams: kept, used again, given up. Against servers on this machine that a test scripts."""
 
 import asyncio
+import select
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
@@ -9,11 +10,15 @@ from dataclasses import dataclass, field
 import pytest
 import uvloop
 
+from fakes.running_proxy import DEADLINE_S
+from fakes.this_machine import unused_port
 from scout_proxy.upstreams.client_answer import NoAnswerError
 from scout_proxy.upstreams.client_session import ConnectError, Exchange, Origin, Session
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+# However long a machine stands still between two requests.
+KEPT_S = 3600.0
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -85,7 +90,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 def run(story: Callable[[], Awaitable[None]]) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE_S):
             await story()
 
     # As the proxy runs.
@@ -95,7 +100,7 @@ def run(story: Callable[[], Awaitable[None]]) -> None:
 
 def test_a_connection_is_used_again() -> None:
     async def story() -> None:
-        async with serving(saying(ANSWER)) as server, Session() as session:
+        async with serving(saying(ANSWER)) as server, Session(keep_alive_s=KEPT_S) as session:
             assert [await ask(session, server.origin) for _ in range(5)] == [b"ok"] * 5
             assert server.connections == 1
 
@@ -104,7 +109,7 @@ def test_a_connection_is_used_again() -> None:
 
 def test_requests_at_once_have_a_connection_each() -> None:
     async def story() -> None:
-        async with serving(saying(ANSWER)) as server, Session() as session:
+        async with serving(saying(ANSWER)) as server, Session(keep_alive_s=KEPT_S) as session:
             exchanges = [await session.send(server.origin, REQUEST) for _ in range(20)]
             for exchange in exchanges:
                 assert await exchange.answer.body(100) == b"ok"
@@ -212,7 +217,7 @@ def test_a_great_answer_is_read_whole_and_its_connection_used_again() -> None:
         return received
 
     async def story() -> None:
-        async with serving(saying(head + b"x" * size)) as server, Session() as session:
+        async with serving(saying(head + b"x" * size)) as server, Session(keep_alive_s=KEPT_S) as session:
             for _ in range(3):
                 assert await read_slowly(await session.send(server.origin, REQUEST, in_pieces=True)) == size
             assert len(await ask(session, server.origin) or b"") == size
@@ -279,11 +284,9 @@ def test_a_server_that_closes_before_it_answers_says_nothing() -> None:
 
 def test_nobody_who_listens_is_said_so() -> None:
     async def story() -> None:
-        async with serving(saying(ANSWER)) as server:
-            origin = server.origin
         async with Session() as session:
             with pytest.raises(ConnectError):
-                await ask(session, origin)
+                await ask(session, Origin("http", "127.0.0.1", unused_port(), ""))
 
     run(story)
 
@@ -311,6 +314,8 @@ def _full_listener() -> Iterator[int]:
             waiting = opened.enter_context(socket.socket())
             waiting.settimeout(0)
             waiting.connect_ex(listener.getsockname())
+        # One that waits to be accepted is all that it takes.
+        assert select.select([listener], [], [], DEADLINE_S)[0]
         yield listener.getsockname()[1]
 
 

@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 from starlette.types import Message
 
+from fakes.own_time import run_in_own_time
 from fakes.running_proxy import route_table
 from scout_proxy.cache.answer_cache import AnswerCache
 from scout_proxy.cache.cache_directives import NONE
@@ -128,19 +129,19 @@ async def until(condition: Callable[[], object]) -> None:
 @pytest.mark.parametrize("takes", [1, 2])
 def test_a_client_that_takes_nothing_is_given_up_after_its_deadline(tmp_path: Path, takes: int) -> None:
     async def story() -> None:
-        served, reader = Served(tmp_path, deadline_s=0.05, body_timeout_s=0.05), Reader(takes)
+        served, reader = Served(tmp_path, deadline_s=600, body_timeout_s=30), Reader(takes)
         with pytest.raises(ClientGoneError):
             await served.stream_to(reader)
         await asyncio.sleep(0)
 
         assert (reader.was_given_up, served.generator.under_way, len(reader.taken)) == (True, 0, takes)
 
-    run(story)
+    run_in_own_time(story())
 
 
 def test_a_stored_answer_waits_no_longer_for_a_client_that_takes_nothing(tmp_path: Path) -> None:
     async def story() -> None:
-        served = Served(tmp_path, deadline_s=0.05, body_timeout_s=0.05)
+        served = Served(tmp_path, deadline_s=600, body_timeout_s=30)
         served.generator.goes_on.set()
         await served.stream_to(Reader(99))
         reader = Reader(2)
@@ -148,7 +149,7 @@ def test_a_stored_answer_waits_no_longer_for_a_client_that_takes_nothing(tmp_pat
             await served.stream_to(reader)
         assert reader.was_given_up
 
-    run(story)
+    run_in_own_time(story())
 
 
 def test_a_client_that_lags_gets_all_of_it_when_it_takes_more(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import pytest
 
+from fakes.own_time import run_in_own_time
 from scout_proxy.upstreams.host_addresses import HostAddresses
 
 
@@ -25,14 +25,6 @@ class Names:
         return [f"10.0.0.{self.asked}"]
 
 
-def run(story: Callable[[], Awaitable[None]]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(10):
-            await story()
-
-    asyncio.run(bounded())
-
-
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 def test_an_address_is_not_asked_for(address: str) -> None:
     async def story() -> None:
@@ -40,7 +32,7 @@ def test_an_address_is_not_asked_for(address: str) -> None:
         assert await HostAddresses(names.resolve).find(address, 80) == [address]
         assert names.asked == 0
 
-    run(story)
+    run_in_own_time(story())
 
 
 def test_a_name_is_asked_for_once_by_many() -> None:
@@ -54,7 +46,7 @@ def test_a_name_is_asked_for_once_by_many() -> None:
         assert await addresses.find("engine", 80) == ["10.0.0.1"]
         assert names.asked == 1
 
-    run(story)
+    run_in_own_time(story())
 
 
 def test_one_that_gives_up_leaves_the_answer_to_the_others() -> None:
@@ -69,7 +61,7 @@ def test_one_that_gives_up_leaves_the_answer_to_the_others() -> None:
         assert await second == ["10.0.0.1"]
         assert names.asked == 1
 
-    run(story)
+    run_in_own_time(story())
 
 
 def test_a_name_that_is_not_known_is_asked_for_again() -> None:
@@ -82,11 +74,11 @@ def test_a_name_that_is_not_known_is_asked_for_again() -> None:
         names.failure = None
         assert await addresses.find("engine", 80) == ["10.0.0.2"]
 
-    run(story)
+    run_in_own_time(story())
 
 
 def test_this_machine_knows_its_own_name() -> None:
     async def story() -> None:
         assert set(await HostAddresses().find("localhost", 80)) <= {"127.0.0.1", "::1"}
 
-    run(story)
+    asyncio.run(story())

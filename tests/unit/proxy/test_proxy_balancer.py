@@ -7,7 +7,7 @@ from time import monotonic
 
 import pytest
 
-from fakes.running_proxy import route_table
+from fakes.running_proxy import DEADLINE_S, route_table
 from scout_proxy.caller import Caller
 from scout_proxy.errors import AnswerCutOffError
 from scout_proxy.route_table import Hold, UpstreamState
@@ -128,7 +128,7 @@ def test_an_engine_that_hangs_with_requests_is_avoided_until_it_answers() -> Non
         async def load_both() -> Engines:
             return OneSticks(engine)
 
-        async with serving_pair(load_both, probe_timeout_s=0.01) as pool, asyncio.timeout(5):
+        async with serving_pair(load_both, probe_timeout_s=0.01) as pool, asyncio.timeout(DEADLINE_S):
             sticking, working = pool.upstreams
             balancer = Balancer(pool, on_retry=lambda *_: None)
             engine.goes_on.clear()

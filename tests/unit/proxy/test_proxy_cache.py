@@ -270,7 +270,7 @@ def test_an_answer_under_way_while_the_model_changes_is_given_and_not_stored(
     wait_until(lambda: engine.seen.in_flight == 1, "the generation is under way")
     cached.configure(serving=Serving(model_id="fake/model", engine="fake", revision="new"))
     gate.open()
-    asking.join(10)
+    asking.join(DEADLINE_S)
 
     assert answers[0].status_code == 200
     assert cached.status()["cache"]["entries"] == 0

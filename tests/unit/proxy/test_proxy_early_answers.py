@@ -129,7 +129,7 @@ def test_a_client_that_takes_nothing_of_its_answer_is_not_kept(proxy: RunningPro
     proxy.limit(body_timeout_s=0.2)
     before = connections(proxy)
     with ask_for_a_large_answer(proxy):
-        wait_until(lambda: connections(proxy) - before, "the request has come")
+        wait_until(lambda: engine.seen.generations, "the request has come")
 
         wait_until(lambda: not connections(proxy) - before, "the connection is given up")
 

@@ -10,7 +10,7 @@ from fakes.engine_waits import Gate
 from fakes.fake_engine import Behaviour, Failure, FakeEngine
 from fakes.generate_events import SentEvent, read_events, told_texts
 from fakes.raw_http import RawConnection, generate_request
-from fakes.running_proxy import RunningProxy, wait_until
+from fakes.running_proxy import DEADLINE_S, RunningProxy, wait_until
 from scout_proxy.route_table import Cache, Limits
 
 STREAM = generate_request(b'{"prompt": "p", "stream": true}')
@@ -274,7 +274,8 @@ def test_a_text_of_nothing_is_a_stream_of_nothing(proxy: RunningProxy, engine: F
 
 
 def test_a_client_of_the_documented_kind_reads_it(proxy: RunningProxy) -> None:
-    with requests.post(proxy.url + "/generate", json={"prompt": "p", "stream": True}, stream=True, timeout=5) as answer:
+    asked = {"prompt": "p", "stream": True}
+    with requests.post(proxy.url + "/generate", json=asked, stream=True, timeout=DEADLINE_S) as answer:
         lines = [line for line in answer.iter_lines(decode_unicode=True) if line]
 
     assert lines[-2] == "event: done"

@@ -28,6 +28,7 @@ def proxy(odd: tuple[RunningProxy, OddEngine]) -> Iterator[RunningProxy]:
     yield running
     engine.let_go()
     engine.script = None
+    engine.settle()
     wait_until(lambda: not engine.seen.in_flight, "the engine is idle", TIMEOUT_S)
     running.wait_for("active")
 

@@ -237,7 +237,8 @@ def test_a_request_whose_engine_fails_under_a_hold_waits_like_a_new_one(
 def test_a_held_request_comes_back_to_an_engine_only_when_it_is_seen_to_serve_again(
     proxy: RunningProxy, engine: FakeEngine
 ) -> None:
-    engine.behaviour = Behaviour(failure=Failure.UNHEALTHY, proof_failure=Failure.NONE)
+    # Its health is as bad, so that the look that comes every few seconds sees nothing that serves again.
+    engine.behaviour = Behaviour(failure=Failure.UNHEALTHY, proof_failure=Failure.NONE, healthy=False)
     proxy.configure(hold=LONG)
     asked = Asked(proxy)
     wait_for_held(proxy, 1)
