@@ -27,12 +27,13 @@ def texts(answers: tuple[StoredAnswer, ...]) -> list[str]:
 
 @asynccontextmanager
 async def open_store(url: str, *, is_known: bool = True, **options: Any) -> AsyncIterator[RedisStore]:
-    """Open a store that lives at `NOW_S` and has seconds for each get, so that a busy machine fails no test.
+    """Open a store that lives at `NOW_S` and has the time of a busy machine, which so fails no test.
 
     Args:
         is_known: Wait until it gives what it has.
     """
-    defaults = {"ttl_s": 60, "samples": 1, "clock": lambda: NOW_S, "timeout_s": 5.0}
+    patience = {"timeout_s": DEADLINE_S, "write_timeout_s": DEADLINE_S, "connect_timeout_s": DEADLINE_S}
+    defaults = {"ttl_s": 60, "samples": 1, "clock": lambda: NOW_S, **patience}
     store = RedisStore(url, **{**defaults, **options})
     try:
         if is_known:

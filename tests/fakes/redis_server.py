@@ -16,7 +16,7 @@ from fakes.running_proxy import wait_until
 from fakes.this_machine import unused_port
 
 _PROGRAM = "redis-server"
-_EXIT_S = 10
+_EXIT_S = 60
 
 
 def redis_program() -> str:

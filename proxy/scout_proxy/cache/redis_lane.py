@@ -9,8 +9,6 @@ from scout_proxy.background import start_in_background, stop
 from scout_proxy.cache.circuit_breaker import CircuitBreaker
 from scout_proxy.cache.redis_exchange import Command, Link, LinkError, Reply, ReplyError
 
-# Nobody waits while the breaker is open, so that connecting may take the time of a TLS handshake with a far server.
-_CONNECT_TIMEOUT_S = 1.0
 _DOUBTFUL_PROBE_S = 0.1
 
 
@@ -36,6 +34,8 @@ class Lane:
     Args:
         probe: A command that shows whether what this lane does can be done.
         timeout_s: For one exchange.
+        connect_timeout_s: For one while it is not known to work. Nobody waits then, so that connecting may take the
+            time of a TLS handshake with a far server.
         idle_probe_s: Seconds without work after which it is probed, so that its state stays true.
         on_change: Called when it is known to work or to fail, for the first time and after every change.
     """
@@ -48,6 +48,7 @@ class Lane:
         *,
         probe: Command,
         timeout_s: float,
+        connect_timeout_s: float,
         idle_probe_s: float,
         on_change: Callable[[], None],
     ) -> None:
@@ -57,6 +58,7 @@ class Lane:
         self._work = work
         self._probe_command = probe
         self._timeout_s = timeout_s
+        self._connect_timeout_s = connect_timeout_s
         self._idle_probe_s = idle_probe_s
         self._on_change = on_change
         self._breaker = CircuitBreaker(is_open=True)
@@ -132,7 +134,7 @@ class Lane:
     async def _probe(self) -> None:
         try:
             if self._breaker.is_open:
-                await self._link.exchange([self._probe_command], timeout_s=_CONNECT_TIMEOUT_S)
+                await self._link.exchange([self._probe_command], timeout_s=self._connect_timeout_s)
             # Once connected, it has to be as quick as requests need it.
             replies = await self._link.exchange([self._probe_command], timeout_s=self._timeout_s)
         except LinkError as exc:

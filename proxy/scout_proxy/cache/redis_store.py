@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 TIMEOUT_S = 0.1
 # Nobody waits for a write.
 _WRITE_TIMEOUT_S = 1.0
+_CONNECT_TIMEOUT_S = 1.0
 _LAST_WRITES_S = 1.0
 _CLOCK_SKEW_S = 60.0
 
@@ -39,6 +40,8 @@ class RedisStore:
         samples: The most different answers to one request.
         clock: Seconds since the epoch.
         timeout_s: For one get. After some that took longer none is asked until a probe was quick again.
+        write_timeout_s: For some puts together.
+        connect_timeout_s: For a look at a server that is not known to work.
         max_backlog: The most puts that wait to be written.
         max_backlog_bytes: The most bytes that they take.
         idle_probe_s: Seconds without a request after which the server is looked at, so that the status stays true.
@@ -55,6 +58,8 @@ class RedisStore:
         samples: int,
         clock: Callable[[], float] = time.time,
         timeout_s: float = TIMEOUT_S,
+        write_timeout_s: float = _WRITE_TIMEOUT_S,
+        connect_timeout_s: float = _CONNECT_TIMEOUT_S,
         max_backlog: int = 1024,
         max_backlog_bytes: int = 16_777_216,
         idle_probe_s: float = 5.0,
@@ -78,6 +83,7 @@ class RedisStore:
             self._reads,
             probe=READ_PROBE,
             timeout_s=timeout_s,
+            connect_timeout_s=connect_timeout_s,
             idle_probe_s=idle_probe_s,
             on_change=self._note_reads,
         )
@@ -86,7 +92,8 @@ class RedisStore:
             RedisLink(address),
             self._backlog,
             probe=WRITE_PROBE,
-            timeout_s=_WRITE_TIMEOUT_S,
+            timeout_s=write_timeout_s,
+            connect_timeout_s=connect_timeout_s,
             idle_probe_s=idle_probe_s,
             on_change=self._note_state,
         )

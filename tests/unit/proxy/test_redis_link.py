@@ -69,9 +69,13 @@ def test_an_exchange_that_is_cancelled_leaves_no_connection() -> None:
 def test_no_answer_in_time_is_the_servers_fault() -> None:
     async def run() -> None:
         async with link_to(b"") as link:
-            error = await fail(link, timeout_s=1)
+            errors = [await fail(link, timeout_s=1)]
+            # A machine that stood still for half a second of it may say so instead, but not each time.
+            while errors[-1].is_own_delay and len(errors) < 10:
+                errors.append(await fail(link, timeout_s=1))
 
-            assert (error.reason, error.is_own_delay) == ("no answer within 1 s", False)
+            assert {error.reason for error in errors} == {"no answer within 1 s"}
+            assert not errors[-1].is_own_delay
 
     asyncio.run(run())
 

@@ -13,7 +13,8 @@ from fakes.redis_server import RedisServer, redis_server
 from scout_proxy.cache.redis_store import RedisStore
 from scout_proxy.cache.stored_answers import StoredAnswer, StoreState
 
-QUICK_S = 0.05
+# Half of it late is late by this machine's own fault.
+QUICK_S = 0.2
 # Few; those that a busy machine itself was late for are not held against the server.
 MOST_ASKED = 100
 PATIENCE_S = 20.0
@@ -64,7 +65,8 @@ async def until_given(store: RedisStore, text: str) -> None:
 
 
 def events(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.name.startswith("scout_proxy")]
+    """Return what the cache logs; another proxy of this process may log something too."""
+    return [record.getMessage() for record in caplog.records if record.name.startswith("scout_proxy.cache")]
 
 
 def test_a_server_that_hangs_keeps_no_get_longer_than_its_time_and_soon_none_at_all(server: RedisServer) -> None:
@@ -80,7 +82,7 @@ def test_a_server_that_hangs_keeps_no_get_longer_than_its_time_and_soon_none_at_
         assert len(found) <= MOST_ASKED
         assert took_s < len(found) * QUICK_S + PATIENCE_S
         assert without_waiting(store.get(KEY)) == ()
-        assert status.reason == f"127.0.0.1:{server.port}: no answer within 0.05 s"
+        assert status.reason == f"127.0.0.1:{server.port}: no answer within {QUICK_S:g} s"
 
         server.resume()
         await seen(store, StoreState.OK)
@@ -217,7 +219,8 @@ def test_a_server_that_is_killed_and_started_under_load_fails_nothing(
 
     said = events(caplog)
     assert len(said) <= 3 * 4, "one line for each change of gets and of puts"
-    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    ours = ("scout_proxy.cache", "scout_proxy.background")
+    assert not [one for one in caplog.records if one.levelno >= logging.ERROR and one.name.startswith(ours)]
 
 
 def test_what_was_generated_during_an_outage_is_written_after_it(server: RedisServer) -> None:
@@ -279,12 +282,16 @@ def test_a_server_that_fills_up_ends_in_no_error(server: RedisServer) -> None:
     async def use(store: RedisStore) -> None:
         memory = server.ask("INFO", "memory")
         server.set_limit("maxmemory", memory["used_memory"] + 500_000)
+        # What it keeps of connections comes and goes: it can have room again before the last put.
+        full = None
         for index in range(200):
             store.put(index.to_bytes(32), answer(str(index % 10) * 10_000))
             if index % 20 == 0:
                 await asyncio.sleep(0.001)
             assert await store.get(KEY) != ()
-        status = await seen(store, StoreState.READ_ONLY)
+            if full is None and store.status().state is StoreState.READ_ONLY:
+                full = store.status()
+        status = full or await seen(store, StoreState.READ_ONLY)
 
         assert status.backlog > 0
 
@@ -325,9 +332,10 @@ def test_a_replica_gives_and_takes_nothing(server: RedisServer) -> None:
 def test_a_server_that_still_loads_is_waited_for() -> None:
     async def run(server: RedisServer) -> None:
         async with open_store(server.url, is_known=False) as store:
-            status = await seen(store, StoreState.UNAVAILABLE)
-
-            assert "it still loads its data" in str(status.reason)
+            await until(
+                lambda: "it still loads its data" in str(store.status().reason), f"it says so: {store.status()}"
+            )
+            assert store.status().state is StoreState.UNAVAILABLE
 
             # It reads the new value between two keys.
             server.set_limit("key-load-delay", 0)
@@ -340,7 +348,7 @@ def test_a_server_that_still_loads_is_waited_for() -> None:
                 operator.set(index, os.urandom(2000))
             operator.save()
         server.kill()
-        server.configure("loading-process-events-interval-bytes 1024", "key-load-delay 5000")
+        server.configure("loading-process-events-interval-bytes 1024", "key-load-delay 20000")
         server.spawn()
         server.wait_until_it_takes_connections()
         asyncio.run(run(server))
@@ -368,7 +376,7 @@ def test_a_server_that_takes_no_more_clients_is_waited_for(server: RedisServer) 
             operator.config_set("maxclients", 10)
             await seen(store, StoreState.OK)
 
-    server.set_limit("maxclients", 1)
     with server.client() as operator:
-        operator.ping()
+        # On the one connection that stays: a server may not have seen yet that another one has gone.
+        operator.config_set("maxclients", 1)
         asyncio.run(run())
