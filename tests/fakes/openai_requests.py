@@ -20,7 +20,12 @@ def ask(proxy: RunningProxy, path: str = CHAT, **fields: Any) -> requests.Respon
 def chunks_of(answer: requests.Response) -> list[Any]:
     """Return the chunks of a stream that ended well."""
     assert answer.headers["Content-Type"] == "text/event-stream; charset=utf-8", answer.text
-    *events, done, rest = answer.text.split("\n\n")
+    return chunks_in(answer.text)
+
+
+def chunks_in(text: str) -> list[Any]:
+    """Return the chunks in the text of such a stream."""
+    *events, done, rest = text.split("\n\n")
     assert (done, rest) == ("data: [DONE]", "")
     return [json.loads(event.removeprefix("data: ")) for event in events]
 

@@ -9,7 +9,7 @@ import requests
 from fakes.api_keys import ALICE, BOB, api_key, api_keys, bearer
 from fakes.engine_waits import Gate
 from fakes.fake_engine import Behaviour, FakeEngine
-from fakes.running_proxy import RunningProxy, wait_until
+from fakes.running_proxy import DEADLINE_S, RunningProxy, wait_until
 from scout_proxy.route_table import Cache, Cors
 
 PAGE = {"Origin": "https://chat.example"}
@@ -125,9 +125,9 @@ def test_a_keys_requests_at_once_are_bounded_and_the_others_are_not(proxy: Runni
     assert statuses(proxy, engine, 2) == [200, 200]
 
 
-def test_a_client_that_goes_away_gives_its_keys_place_back(proxy: RunningProxy, engine: FakeEngine) -> None:
+def test_a_client_that_goes_away_gives_its_keys_place_back(proxy: RunningProxy, engine: FakeEngine, gate: Gate) -> None:
     proxy.configure(keys=api_keys(api_key("alice", ALICE, max_concurrent=1)))
-    engine.behaviour.delay_s = 5
+    engine.behaviour = Behaviour(gate=gate)
     with proxy.connect() as connection:
         body = b'{"prompt": "p"}'
         head = f"POST /generate HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ALICE}\r\nContent-Length: {len(body)}\r\n"
@@ -136,7 +136,7 @@ def test_a_client_that_goes_away_gives_its_keys_place_back(proxy: RunningProxy, 
         assert generate(proxy).status_code == 429
 
     wait_until(lambda: engine.seen.in_flight == 0, "the request has ended")
-    engine.behaviour.delay_s = 0
+    gate.open()
     wait_until(lambda: generate(proxy).status_code == 200, "the place is free again")
 
 
@@ -168,7 +168,8 @@ def test_a_page_that_may_reads_answers_and_refusals(proxy: RunningProxy, path: s
         )
         assert answer.headers["Access-Control-Allow-Origin"] == PAGE["Origin"]
         assert answer.headers["Vary"] == "Origin"
-    asked = requests.options(proxy.url + path, headers={**PAGE, "Access-Control-Request-Method": "POST"}, timeout=5)
+    question = {**PAGE, "Access-Control-Request-Method": "POST"}
+    asked = requests.options(proxy.url + path, headers=question, timeout=DEADLINE_S)
     assert (asked.status_code, asked.headers["Access-Control-Allow-Methods"]) == (204, "GET, HEAD, POST, OPTIONS")
 
 

@@ -60,7 +60,8 @@ def test_a_body_that_does_not_arrive_is_a_408(proxy: RunningProxy) -> None:
 
 
 def test_a_head_that_does_not_end_is_a_408(proxy: RunningProxy) -> None:
-    proxy.limit(header_timeout_s=0.1)
+    # Time enough to begin one, also on a busy machine: who has said nothing by then is closed without a word.
+    proxy.limit(header_timeout_s=1.5)
     connection = proxy.connect()
     connection.sendall(HEAD)
 
@@ -72,11 +73,11 @@ def test_a_head_that_does_not_end_is_a_408(proxy: RunningProxy) -> None:
 
 
 def test_a_second_head_on_a_connection_has_its_own_time(proxy: RunningProxy) -> None:
-    proxy.limit(header_timeout_s=0.5)
     connection = proxy.connect()
     connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
     assert read_answer(connection).startswith(b"HTTP/1.1 200 ")
 
+    proxy.limit(header_timeout_s=0.1)
     connection.sendall(b"GET /hea")
 
     assert read_to_end(connection).startswith(b"HTTP/1.1 408 ")
@@ -130,8 +131,7 @@ def test_two_hundred_slow_clients_do_not_keep_others_waiting(proxy: RunningProxy
     wait_until(lambda: not proxy.server.server_state.tasks, "nothing is left of the slow clients")
 
 
-def test_a_large_prompt_does_not_keep_others_waiting(proxy: RunningProxy, engine: FakeEngine) -> None:
-    engine.behaviour.max_input_tokens = engine.behaviour.max_total_tokens = 1024
+def test_a_large_prompt_does_not_keep_others_waiting(proxy: RunningProxy) -> None:
     body = json.dumps({"prompt": "<|im_start|>" * 150_000}).encode()
     proxy.use_template(chat_template="{{ messages[0].content }}", special_tokens=("<|im_start|>", "<|im_end|>"))
     large = threading.Thread(target=lambda: proxy.post(data=body))

@@ -10,8 +10,10 @@ import pytest
 import requests
 
 from fakes.engine_streams import Ending, Stream
+from fakes.engine_waits import Gate
 from fakes.fake_engine import Behaviour, Failure, FakeEngine, fake_engine
-from fakes.running_proxy import RunningProxy, route_table, running_proxy, wait_until
+from fakes.running_proxy import DEADLINE_S, RunningProxy, route_table, running_proxy, wait_until
+from scout_proxy.route_table import Limits
 
 BODY = {"inputs": "<|user|> hi", "parameters": {"max_new_tokens": 4, "details": True, "anything": [1]}}
 Route = tuple[str, dict[str, Any]]
@@ -160,13 +162,16 @@ def test_an_error_after_it_is_an_event_and_the_end(
 
 @pytest.mark.parametrize("route", [("/", {}), *STREAMS], ids=str)
 def test_a_request_that_may_not_wait_for_an_engine_at_its_limit_is_told_so(
-    proxy: RunningProxy, engine: FakeEngine, route: Route
+    tmp_path: Path, gate: Gate, route: Route
 ) -> None:
-    engine.behaviour = Behaviour(failure=Failure.OVERLOADED, proof_failure=Failure.NONE)
-    with begin_stream(proxy):
-        wait_until(lambda: engine.seen.generations, "the engine has refused one, which waits")
-        proxy.limit(max_waiting=0)
-        answer = proxy.post(route[0], json={**BODY, **route[1]})
+    with (
+        fake_engine(Behaviour(gate=gate, max_concurrent_requests=1)) as engine,
+        running_proxy(tmp_path / "routes.json", route_table(engine.url, limits=Limits(max_waiting=0))) as proxy,
+    ):
+        proxy.wait_for("active")
+        with begin_stream(proxy):
+            wait_until(lambda: engine.seen.in_flight == 1, "the engine's one place is taken")
+            answer = proxy.post(route[0], json={**BODY, **route[1]})
 
     assert (answer.status_code, answer.json()["error_type"]) == (429, "overloaded")
     assert "Retry-After" in answer.headers
@@ -231,7 +236,9 @@ def test_the_deadline_is_a_status_before_the_first_token_and_an_event_after_it(
     engine.behaviour.stream = Stream(ending=Ending.SILENCE)
     before = proxy.post("/generate_stream", json=BODY)
     engine.behaviour.stream = Stream(ending=Ending.SILENCE, ends_after=1)
-    after = proxy.post("/generate_stream", json=BODY)
+    # On a busy machine the first token too can come after the deadline, but not each time.
+    tries = (proxy.post("/generate_stream", json=BODY) for _ in range(10))
+    after = next((answer for answer in tries if answer.status_code != before.status_code), before)
 
     assert (before.status_code, before.json()["error_type"]) == (504, "timeout")
     assert [event.get("error_type") for event in events_of(after)] == [None, "timeout"]
@@ -254,7 +261,7 @@ def begin_stream(proxy: RunningProxy, *, receive_bytes: int | None = None) -> so
     connection = socket.socket()
     if receive_bytes is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
-    connection.settimeout(5)
+    connection.settimeout(DEADLINE_S)
     connection.connect(("127.0.0.1", proxy.port))
     body = json.dumps(BODY).encode()
     connection.sendall(b"POST /generate_stream HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))

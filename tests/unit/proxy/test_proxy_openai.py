@@ -8,8 +8,10 @@ import pytest
 
 from fakes.engine_streams import USAGE, Ending, Stream
 from fakes.engine_waits import Gate
-from fakes.fake_engine import FakeEngine
-from fakes.openai_requests import CHAT, COMPLETIONS, MESSAGES, MODEL, ask, chunks_of, text_of
+from fakes.every_way import Way
+from fakes.fake_engine import Behaviour, FakeEngine
+from fakes.openai_requests import BODIES, CHAT, COMPLETIONS, MESSAGES, MODEL, ask, chunks_in, chunks_of, text_of
+from fakes.raw_http import RawConnection
 from fakes.running_proxy import RunningProxy, wait_until
 
 BOTH = pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
@@ -115,14 +117,22 @@ def test_choices_are_requests_of_their_own_with_other_seeds(
 
 
 @BOTH
-def test_streamed_choices_are_interleaved(proxy: RunningProxy, engine: FakeEngine, path: str) -> None:
-    # So slow that a machine which stands still for a moment does not make one choice come whole before the other.
-    engine.behaviour.stream = Stream(delay_s=0.2)
-
-    chunks = chunks_of(ask(proxy, path, n=2, stream=True, stream_options={"include_usage": True}))
+def test_streamed_choices_are_interleaved(proxy: RunningProxy, engine: FakeEngine, gate: Gate, path: str) -> None:
+    engine.behaviour = Behaviour(gate=gate, stream=Stream(delay_s=0.02))
+    body = {**BODIES[path], "n": 2, "stream": True, "stream_options": {"include_usage": True}}
+    with RawConnection(proxy.port) as connection:
+        connection.send(Way(path=path, body=body).request)
+        wait_until(lambda: engine.seen.in_flight == 2, "both are generated")
+        # Each has three tokens, so that with four both have begun, and one has not ended.
+        gate.let(4)
+        connection.head()
+        begun = b""
+        while not (b'"index":0' in begun and b'"index":1' in begun):
+            begun += connection.chunk()
+        gate.open()
+        chunks = chunks_in((begun + b"".join(iter(connection.chunk, b""))).decode())
 
     told: list[Any] = [chunk["choices"][0] for chunk in chunks[:-1]]
-    assert {choice["index"] for choice in told[:4]} == {0, 1}
     for index in (0, 1):
         own = [choice for choice in told if choice["index"] == index]
         assert "".join(map(text_of, own)) == " one two three"

@@ -64,7 +64,20 @@ def send_until_it_has_to_wait(connection: socket.socket, piece: bytes) -> int:
 
 
 def connections(proxy: RunningProxy) -> list[BoundedProtocol]:
-    return [one for one in proxy.server.server_state.connections if isinstance(one, BoundedProtocol)]
+    # Copied at once: the proxy's thread may change it meanwhile.
+    return [one for one in tuple(proxy.server.server_state.connections) if isinstance(one, BoundedProtocol)]
+
+
+def connection_of(proxy: RunningProxy, client: socket.socket) -> BoundedProtocol:
+    """Wait for the proxy's end of a client's connection."""
+    found: list[BoundedProtocol] = []
+
+    def is_found() -> bool:
+        found[:] = [one for one in connections(proxy) if one.client == client.getsockname()]
+        return bool(found)
+
+    wait_until(is_found, "it has connected", TIMEOUT_S)
+    return found[0]
 
 
 def test_every_way_is_answered_in_order(proxy: RunningProxy) -> None:
@@ -151,9 +164,9 @@ def test_a_client_that_asks_and_never_reads_is_no_memory_and_cut_off(proxy: Runn
     before = set(connections(proxy))
     with proxy.connect() as connection:
         send_until_it_has_to_wait(connection, request_)
-        wait_until(lambda: any(one.flow.write_paused for one in connections(proxy)), "it is waited for", TIMEOUT_S)
+        slow = connection_of(proxy, connection)
+        wait_until(lambda: slow.flow.write_paused, "it is waited for", TIMEOUT_S)
 
-        (slow,) = [one for one in connections(proxy) if one.flow.write_paused]
         assert slow.transport.get_write_buffer_size() < 300 * KILOBYTE
         assert len(slow._held) < 400 * KILOBYTE
         # Another client is answered meanwhile.

@@ -25,11 +25,13 @@ def cached(proxy: RunningProxy) -> RunningProxy:
 
 @contextmanager
 def crowd(proxy: RunningProxy, *requests: bytes) -> Iterator[list[RawConnection]]:
-    """Send each request on a connection of its own, one after the other, and wait until all share a generation."""
-    before = coalesced(proxy)
+    """Send each request on a connection of its own, the first one first, and wait until all share its generation."""
+    before, misses = coalesced(proxy), missed(proxy)
     connections = [RawConnection(proxy.port) for _ in requests]
     try:
-        for connection, request in zip(connections, requests, strict=True):
+        connections[0].send(requests[0])
+        wait_until(lambda: missed(proxy) == misses + 1, "the first one is a miss")
+        for connection, request in zip(connections[1:], requests[1:], strict=True):
             connection.send(request)
         wait_until(lambda: coalesced(proxy) == before + len(requests) - 1, "all share one generation")
         yield connections
@@ -40,6 +42,10 @@ def crowd(proxy: RunningProxy, *requests: bytes) -> Iterator[list[RawConnection]
 
 def coalesced(proxy: RunningProxy) -> int:
     return int(proxy.status()["cache"]["coalesced"])
+
+
+def missed(proxy: RunningProxy) -> int:
+    return int(proxy.status()["cache"]["misses"])
 
 
 def entries(proxy: RunningProxy) -> int:
@@ -69,6 +75,7 @@ def test_all_but_one_leave_and_the_last_one_gets_its_answer(
 ) -> None:
     engine.behaviour = Behaviour(gate=gate)
     with crowd(cached, *[WHOLE] * 50) as waiting:
+        wait_until(lambda: engine.seen.in_flight == 1, "the engine works")
         for connection in waiting[:-1]:
             connection.close()
         wait_until(lambda: cached.samples()["scout_proxy_requests_in_flight",] == 2, "all the others are gone")

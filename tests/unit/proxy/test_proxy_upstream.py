@@ -6,6 +6,7 @@ import pytest
 from text_generation import errors as library
 
 from fakes.fake_engine import Behaviour, Failure, FakeEngine, fake_engine
+from fakes.running_proxy import DEADLINE_S
 from scout_proxy.errors import (
     AnswerCutOffError,
     GenerationFailedError,
@@ -24,7 +25,7 @@ from scout_proxy.upstreams.upstream_errors import UnreachableError
 PARAMETERS = GenerationParameters(max_new_tokens=5, do_sample=True, temperature=0.5, seed=7)
 
 
-def ask_client(url: str, call: Callable[[UpstreamClient], Awaitable[Any]], timeout_s: float | None = 5) -> Any:
+def ask_client(url: str, call: Callable[[UpstreamClient], Awaitable[Any]], timeout_s: float | None = DEADLINE_S) -> Any:
     async def run() -> Any:
         async with Session() as session:
             return await call(UpstreamClient(url, session, timeout_s=timeout_s))

@@ -9,7 +9,7 @@ from text_generation import errors as library
 
 from fakes.engine_streams import Ending, Stream
 from fakes.fake_engine import Behaviour, Failure, FakeEngine, fake_engine
-from fakes.running_proxy import wait_until
+from fakes.running_proxy import DEADLINE_S, wait_until
 from scout_proxy.errors import (
     AnswerCutOffError,
     GenerationFailedError,
@@ -254,7 +254,7 @@ def test_headers_are_passed_on(own_engine: FakeEngine) -> None:
 def with_client(url: str, work: Callable[[UpstreamClient], Coroutine[Any, Any, _T]]) -> _T:
     async def run() -> _T:
         async with Session() as session:
-            return await work(UpstreamClient(url, session, timeout_s=5))
+            return await work(UpstreamClient(url, session, timeout_s=DEADLINE_S))
 
     return asyncio.run(run())
 

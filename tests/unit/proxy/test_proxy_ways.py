@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 import pytest
@@ -82,7 +82,7 @@ class Ways:
     @contextmanager
     def busy(self, gate: Gate, **fields: object) -> Iterator[None]:
         """Have each proxy ask the engine for something that takes until the end of the block."""
-        self.engine.behaviour = replace(_behaviour(), gate=gate)
+        self.engine.behaviour = _behaviour(gate=gate)
         asking = [threading.Thread(target=proxy.generate, kwargs=fields) for proxy in self.proxies]
         for thread in asking:
             thread.start()
@@ -120,6 +120,7 @@ def shared_ways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ways]:
 
 @pytest.fixture
 def ways(shared_ways: Ways) -> Iterator[Ways]:
+    wait_until(lambda: shared_ways.engine.seen.in_flight == 0, "nothing is left of the test before")
     for proxy in shared_ways.proxies:
         proxy.wait_for("active")
         proxy.configure(cache=Cache())
@@ -130,12 +131,14 @@ def ways(shared_ways: Ways) -> Iterator[Ways]:
         proxy.restore()
 
 
-def _behaviour() -> Behaviour:
-    return Behaviour(
-        text=lambda body: f"An answer to {body.get('inputs')!r} 👍",
-        stream=Stream(tokens=(" one", " 二", " three"), together=True),
-        max_concurrent_requests=1,
-    )
+def _behaviour(**changes: Any) -> Behaviour:
+    """Return the engine's; it always has one place, for the proxies may look at that at any time."""
+    usual: dict[str, Any] = {
+        "text": lambda body: f"An answer to {body.get('inputs')!r} 👍",
+        "stream": Stream(tokens=(" one", " 二", " three"), together=True),
+        "max_concurrent_requests": 1,
+    }
+    return Behaviour(**{**usual, **changes})
 
 
 _FIELDS: dict[str, st.SearchStrategy[Any]] = {
@@ -293,9 +296,9 @@ def test_streams_are_the_same(ways: Ways, count: int) -> None:
 
 def test_streams_that_fail_are_the_same(ways: Ways) -> None:
     request = generate_request(b'{"prompt": "p", "stream": true}')
-    ways.engine.behaviour = Behaviour(stream=Stream(ending=Ending.GENERATION, ends_after=1))
+    ways.engine.behaviour = _behaviour(stream=Stream(ending=Ending.GENERATION, ends_after=1))
     assert b"event: error" in ways.ask(request).body
-    ways.engine.behaviour = Behaviour(stream=Stream(ending=Ending.GENERATION, ends_after=0))
+    ways.engine.behaviour = _behaviour(stream=Stream(ending=Ending.GENERATION, ends_after=0))
     assert ways.ask(request).status == 500
 
 
@@ -331,7 +334,7 @@ def test_a_key_that_asks_too_much_is_a_429(ways: Ways) -> None:
 
 @pytest.mark.parametrize("failure", [Failure.GENERATION, Failure.VALIDATION, Failure.GARBAGE, Failure.NOT_HTTP])
 def test_what_the_engine_does_wrong_is_the_same(ways: Ways, failure: Failure) -> None:
-    ways.engine.behaviour = Behaviour(failure=failure, proof_failure=Failure.NONE)
+    ways.engine.behaviour = _behaviour(failure=failure, proof_failure=Failure.NONE)
 
     assert ways.ask(generate_request(b'{"prompt": "p"}')).status in {422, 500}
 
@@ -350,7 +353,7 @@ def test_a_lost_engine_is_a_503(ways: Ways) -> None:
 @pytest.mark.parametrize("stream", [b"true", b"false"])
 def test_a_deadline_that_passes_is_a_504(ways: Ways, gate: Gate, stream: bytes) -> None:
     ways.configure(limits=Limits(deadline_s=0.05))
-    ways.engine.behaviour = Behaviour(gate=gate)
+    ways.engine.behaviour = _behaviour(gate=gate, stream=Stream())
 
     assert ways.ask(generate_request(b'{"prompt": "p", "stream": %b}' % stream)).status == 504
 
