@@ -197,7 +197,7 @@ class Hub:
         huggingface_hub.configure_http_backend(backend_factory=session)
 
     def _fetch(self, model_id: str, commit: str, path: str) -> None:
-        with self._explained(model_id, commit, path):
+        with self._explained(model_id, commit, path), _ended():
             huggingface_hub.hf_hub_download(
                 model_id,
                 path,
@@ -243,6 +243,18 @@ class Hub:
             if isinstance(error, kind):
                 return explanation()
         return self._explainer.explain(error, model_id)
+
+
+@contextlib.contextmanager
+def _ended() -> Iterator[None]:
+    """End what the library leaves open of a file that it could not write, such as where the disk is full."""
+    try:
+        yield
+    finally:
+        # This thread's own, which the library keeps for it.
+        session = huggingface_hub.get_session()
+        if isinstance(session, HubSession):
+            session.end_last()
 
 
 def _plain(error: Exception) -> str:

@@ -29,6 +29,7 @@ class HubSession(requests.Session):
         super().__init__()
         self._cancelled = cancelled
         self._refusal = refusal
+        self._last: requests.Response | None = None
         adapter = _Adapter(cancelled)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
@@ -39,7 +40,14 @@ class HubSession(requests.Session):
             raise self._refusal
         if self._cancelled.is_set():
             raise DownloadCancelledError
-        return super().send(request, **kwargs)
+        self._last = super().send(request, **kwargs)
+        return self._last
+
+    def end_last(self) -> None:
+        """Close the connection of the last answer where nobody read it to its end."""
+        if self._last is not None:
+            self._last.close()
+            self._last = None
 
 
 class _Adapter(HTTPAdapter):

@@ -1,9 +1,12 @@
 """Downloads: real huggingface_hub against a hub on loopback."""
 
 import threading
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from huggingface_hub import file_download
 
 from fakes.hub_server import COMMIT, HubServer
@@ -163,6 +166,31 @@ def test_a_disk_that_fills_meanwhile_is_named_and_what_came_is_kept(hub: Hub, se
     server.seen.clear()
     assert_whole(obtain(hub, MODEL, "main", ignore))
     assert server.contents_seen("config.json") == []
+
+
+def test_a_disk_that_fills_leaves_no_connection_to_the_collector(hub: Hub, server: HubServer, cache: Path) -> None:
+    revision = hub.resolve(MODEL)
+    (second,) = (file for file in revision.files if file.path == SECOND)
+    collected = WeightsCache(folder=cache).incomplete(revision, second)
+    collected.parent.mkdir(parents=True)
+    collected.symlink_to("/dev/full")
+    # So that the answer has not come whole.
+    server.trouble(SECOND).hold_after = 600_000
+    with pytest.raises(WeightsError, match="is full") as caught:
+        obtain(hub, MODEL, "main", ignore)
+    server.release()
+
+    answers = list(answers_behind(caught.value))
+    assert answers
+    assert all(answer.raw.closed for answer in answers)
+
+
+def answers_behind(error: BaseException | None) -> Iterator[requests.Response]:
+    """Find the answers that were being read where an error, or what caused it, was raised."""
+    while error is not None:
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            yield from (one for one in frame.f_locals.values() if isinstance(one, requests.Response))
+        error = error.__cause__
 
 
 def test_a_disk_with_less_than_a_whole_file_is_not_warned_of(cache: Path) -> None:
