@@ -20,7 +20,7 @@ import docker
 from fakes.this_machine import alone, shared_folder
 from scout_deploy.processes import ProcessIdentity, identify, stop_processes
 
-_START_S = 60
+_START_S = 120
 _STOP_S = 60
 _POLL_S = 0.1
 _PING_S = 5

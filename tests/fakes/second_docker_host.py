@@ -17,8 +17,8 @@ from pathlib import Path
 import docker
 from docker.errors import ImageNotFound
 
-_ANSWER_S = 60.0
-_STOP_S = 60.0
+_ANSWER_S = 120.0
+_STOP_S = 120.0
 _POLL_S = 0.1
 _TCP_PORT = 2375
 _NETWORKS = "base=10.213.0.0/16,size=24"

@@ -12,7 +12,8 @@ from scout_deploy.proxy_settings import settings_of
 from scout_deploy.runtimes.proxy_wait import wait_idle
 from scout_proxy.route_table import RouteTableError, read_route_table
 
-_HANDED_ON_S = 10.0
+# A busy machine, as while engines load, may keep a process waiting for seconds.
+_HANDED_ON_S = 30.0
 _POLL_S = 0.05
 
 

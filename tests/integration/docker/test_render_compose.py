@@ -21,7 +21,7 @@ from fakes.container_deployment import Made, container_deployment
 
 pytestmark = pytest.mark.docker
 
-_COMPOSE_S = 110
+_COMPOSE_S = 200
 # Compose's own words on what it started, and a hash that an image's id is part of, where Compose is told its tag.
 _OTHER_LABELS = ("com.docker.compose.", "scout.config")
 # The host's name is made up, what Compose attaches to is its own business, and a container that is on one network alone

@@ -19,7 +19,8 @@ from scout_deploy.runtimes.container_watch import last_lines
 from scout_deploy.runtimes.proxy_wait import wait_idle, wait_serving
 from scout_proxy.route_table import RouteTable, UpstreamState
 
-_ANSWER_S = 30.0
+# A slow disk, or a busy machine, takes half a minute for the imports of the new one.
+_ANSWER_S = 60.0
 _POLL_S = 0.1
 _STOP_MARGIN_S = 10
 _SHOWN_LINES = 8
