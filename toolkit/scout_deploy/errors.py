@@ -2,6 +2,7 @@
 
     DeployError (1)
     ├── ProfileError (2)             a profile, or a value given with --set, is not usable
+    │   └── CommandLineError (2)     a command, an option or its value is wrong; only where --json asks for it as JSON
     ├── DockerUnavailableError (3)   no Docker daemon answers, or this user may not use it
     ├── ImageError (4)               an image cannot be pulled or built
     ├── GpuUnavailableError (5)      the profile wants GPUs that this machine does not have
@@ -49,6 +50,10 @@ class ProfileError(DeployError):
     """A profile, or a value given with `--set`, is not usable."""
 
     exit_code = 2
+
+
+class CommandLineError(ProfileError):
+    """A command, an option or its value is wrong."""
 
 
 class DockerUnavailableError(DeployError):

@@ -7,6 +7,8 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
+from scout_deploy.cli.invocation import NAME
+from scout_deploy.errors import CommandLineError
 from scout_proxy.version import __version__
 
 # What `--help` says of each, which is the first sentence of its own help; the module has the command's name.
@@ -27,6 +29,9 @@ COMMANDS = {
     "render": "Write what `up` would start as files for other programs.",
 }
 
+# Of every wrong command line, also of a command or an option that there is not; the library has no public name for it.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
 
 def create_app() -> typer.Typer:
     """Return the command line with all its commands."""
@@ -44,6 +49,22 @@ def create_app() -> typer.Typer:
     return app
 
 
+def run_command_line(*, as_json: bool) -> int:
+    """Run what `sys.argv` says and return the exit status.
+
+    Args:
+        as_json: Raise what is wrong with the command line, which is shown as text and ends the process otherwise.
+
+    Raises:
+        CommandLineError: It is wrong.
+        DeployError: What it says cannot be done.
+    """
+    try:
+        return create_app()(standalone_mode=not as_json) or 0
+    except _UsageError as exc:
+        raise _command_line_error(exc) from exc
+
+
 def load_command(name: str) -> Any:
     """Return a command that can be run, with all its options, as the library wants it."""
     alone = typer.Typer()
@@ -57,6 +78,11 @@ class _Commands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
         return name, load_command(name) if name in COMMANDS else command, rest
+
+
+def _command_line_error(exc: Any) -> CommandLineError:
+    command = exc.ctx.command_path if exc.ctx is not None else NAME
+    return CommandLineError(exc.format_message(), next_step=f"{command} --help lists what there is")
 
 
 def _version() -> None:
