@@ -332,10 +332,9 @@ def test_a_replica_gives_and_takes_nothing(server: RedisServer) -> None:
 def test_a_server_that_still_loads_is_waited_for() -> None:
     async def run(server: RedisServer) -> None:
         async with open_store(server.url, is_known=False) as store:
-            await until(
-                lambda: "it still loads its data" in str(store.status().reason), f"it says so: {store.status()}"
-            )
-            assert store.status().state is StoreState.UNAVAILABLE
+            status = await seen(store, StoreState.UNAVAILABLE)
+
+            assert "it still loads its data" in str(status.reason)
 
             # It reads the new value between two keys.
             server.set_limit("key-load-delay", 0)
