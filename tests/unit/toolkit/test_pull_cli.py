@@ -76,6 +76,14 @@ def test_contradicting_options_and_no_profile_are_refused() -> None:
     assert "expected the name of a profile" in refused(ProfileError).message
 
 
+@pytest.mark.parametrize(("alone", "missing"), [("--yes", "--prune"), ("--without-images", "--export")])
+def test_an_option_that_changes_nothing_without_another_one_is_refused(alone: str, missing: str) -> None:
+    said = refused(ProfileError, "--profile", "embedded", alone).message
+
+    assert said.startswith(f"{alone} ")
+    assert said.endswith(f"{missing} is not there")
+
+
 @pytest.mark.usefixtures("fetched")
 def test_weights_are_carried_to_a_machine_without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = pull(*OF_COMMIT, "--export", "carried.tar")

@@ -97,6 +97,12 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     assert "cannot be written" in error.message
 
 
+def test_a_file_that_cannot_be_written_is_named_as_it_was_given() -> None:
+    error = refused(DeployError, "systemd", "--output", "/proc/unit")
+
+    assert error.message.startswith("/proc/unit cannot be written: ")
+
+
 def test_the_digest_of_an_earlier_pull_is_what_runs(tmp_path: Path) -> None:
     history = tmp_path / "state" / "scout-deploy" / "history"
     history.mkdir(parents=True)

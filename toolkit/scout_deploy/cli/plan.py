@@ -56,6 +56,11 @@ def plan(
     output = Output(as_json=as_json)
     if every == (profile is not None):
         raise ProfileError("plan: expected either --profile NAME or --all", next_step="scout-deploy profiles list")
+    if every and overrides:
+        raise ProfileError(
+            "--set: sets keys of one profile, and --all compares every shipped one",
+            next_step="name the profile: scout-deploy plan --profile NAME --set KEY=VALUE",
+        )
     # What was measured here says nothing of other GPUs.
     starts = () if uncorrected or gpus is not None else kept_memory().starts()
     if every:
@@ -63,6 +68,8 @@ def plan(
         return
     loaded = load_profile(str(profile), environment=os.environ, overrides=parse_overrides(overrides or ()))
     if loaded.profile.engine.kind == "embedded":
+        if gpus is not None:
+            raise _no_gpus(loaded, gpus, "engine/kind: embedded")
         memory = plan_embedded_memory(loaded, context, starts)
         show_embedded(output, loaded, memory)
         if not memory.works:
@@ -104,11 +111,15 @@ def _box(loaded: LoadedProfile, written: str | None) -> GpusToPlan:
             return named_gpus(written, is_free_choice=False)
         return gpus_here(machine(os.environ), profile.hardware)
     if written is not None:
-        raise ProfileError(
-            f"--gpus: got {written!r}, and the profile '{loaded.name}' computes on the CPU (hardware/cpu_only)",
-            next_step="leave --gpus out, or name a profile for GPUs: scout-deploy profiles list",
-        )
+        raise _no_gpus(loaded, written, "hardware/cpu_only")
     return cpu_here(machine_with_memory(os.environ), profile.replicas)
+
+
+def _no_gpus(loaded: LoadedProfile, written: str, reason: str) -> ProfileError:
+    return ProfileError(
+        f"--gpus: got {written!r}, and the profile '{loaded.name}' computes on the CPU ({reason})",
+        next_step="leave --gpus out, or name a profile for GPUs: scout-deploy profiles list",
+    )
 
 
 def _planner(

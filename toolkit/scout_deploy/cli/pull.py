@@ -69,6 +69,10 @@ def pull(
     output = Output(as_json=as_json)
     if [may_prune, import_from is not None, export_to is not None].count(True) > 1:
         raise ProfileError("--export, --import and --prune: expected one of them")
+    if is_agreed and not may_prune:
+        raise ProfileError("--yes agrees to what --prune removes, and --prune is not there")
+    if without_images and export_to is None:
+        raise ProfileError("--without-images says what --export leaves out, and --export is not there")
     if may_prune:
         prune(output, is_agreed=is_agreed, keep=profile)
         return

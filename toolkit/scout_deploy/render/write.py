@@ -30,17 +30,17 @@ def write_files(folder: Path, files: Mapping[str, bytes], *, may_overwrite: bool
             f"{folder} holds {', '.join(there[:3])} already; nothing was written",
             next_step="--force overwrites, -o names another place",
         )
+    at = folder
     try:
         if private is not None and any(Path(path).is_relative_to(private) for path in files):
             (folder / private).mkdir(parents=True, exist_ok=True)
             (folder / private).chmod(_PRIVATE_MODE)
         for path, content in files.items():
+            at = folder / path
             _make_folders(folder, Path(path).parent)
             _write(folder / path, content)
     except OSError as exc:
-        raise DeployError(
-            f"{exc.filename or folder} cannot be written: {exc.strerror}", next_step="-o names another place"
-        ) from exc
+        raise DeployError(f"{at} cannot be written: {exc.strerror}", next_step="-o names another place") from exc
 
 
 def _make_folders(folder: Path, below: Path) -> None:

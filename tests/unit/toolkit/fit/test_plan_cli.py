@@ -149,6 +149,24 @@ def test_gpus_named_for_a_profile_that_uses_none_are_refused(tmp_path: Path) -> 
         on_cpu(tmp_path, "--gpus", "H100-80GB")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--all", "--set", "proxy.port=x"), "--set: sets keys of one profile, and --all compares every shipped one"),
+        (
+            ("--profile", "embedded", "--gpus", "1xH100-80GB"),
+            "--gpus: got '1xH100-80GB', and the profile 'embedded' computes on the CPU (engine/kind: embedded)",
+        ),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(arguments: tuple[str, ...], said: str) -> None:
+    with pytest.raises(ProfileError) as caught:
+        plan(*arguments)
+
+    assert caught.value.message == said
+    assert caught.value.next_step is not None
+
+
 def test_the_embedded_engine_is_planned_by_the_machines_memory() -> None:
     """The demonstration model's cache: 4 layers, 2 heads of 32 for keys and for values, in 16 bits."""
     document = json.loads(plan("--profile", "embedded", "--json").stdout)
