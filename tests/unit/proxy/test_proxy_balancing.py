@@ -303,9 +303,10 @@ def test_a_drained_engine_is_not_probed_and_is_looked_at_when_it_returns(
     assert old.seen.probes == 0
     proxy.configure(upstreams=switched(old, new, UpstreamState.RUNNING, UpstreamState.RUNNING))
     proxy.wait_until_observed(old="serving")
-    old.kill()
 
     proxy.configure(upstreams=switched(old, new, UpstreamState.DRAINING, UpstreamState.RUNNING))
+    # Not before: a look that comes every few seconds could see it first, and it would return as one to start with.
+    old.kill()
     proxy.configure(upstreams=switched(old, new, UpstreamState.RUNNING, UpstreamState.RUNNING))
 
     proxy.wait_until_observed(old="lost")
