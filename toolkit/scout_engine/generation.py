@@ -21,7 +21,7 @@ from scout_engine.llama_client import CompletionEvent, EventStream, LlamaClient,
 from scout_engine.metrics import EngineMetrics
 from scout_engine.sampling import completion_body
 from scout_engine.tokens import FinishReason, Token, TokenReader
-from scout_engine.validation import ValidRequest, check_best_of, check_length, check_parameters
+from scout_engine.validation import ValidRequest, check_best_of, check_length, check_parameters, check_runs
 from scout_engine.vocabulary import Vocabulary
 
 _BAD_REQUEST = 400
@@ -142,7 +142,13 @@ class Engine:
         self._followed: set[str] = set()
 
     async def tokenize(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
-        """Return the tokens of `text`, its special tokens recognised, a begin-of-text token where wanted."""
+        """Return the tokens of `text`, its special tokens recognised, a begin-of-text token where wanted.
+
+        Raises:
+            ValidationError: The tokenizer cannot take it.
+            GenerationError: llama.cpp failed.
+        """
+        check_runs(text)
         body = {"content": text, "add_special": add_special_tokens, "parse_special": True}
         try:
             answer = await self._llama.post("/tokenize", body)

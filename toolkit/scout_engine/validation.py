@@ -4,8 +4,10 @@ Pure: the caller tokenizes between `check_parameters` and `check_length`.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from scout_engine.config import Limits
 from scout_engine.errors import ValidationError
@@ -16,6 +18,12 @@ from scout_engine.grammar import constraint
 # the context is full.
 _CHECKED_NEW_TOKENS = 1024
 _PENALTY_BOUND = 2.0
+# llama.cpp splits a text with std::regex, which takes a piece of its thread's stack for each character of a match: with
+# the usual 8 MiB, 20,000 letters in a row are well and 25,000 end the process. What a match is differs by model.
+_LONGEST_RUN = 8_000
+_BLANKS = "\t\n\v\f\r\x85"
+# What this Python does not know yet is more likely a letter than anything else.
+_PARTS_OF_WORDS = ("L", "M", "Cn")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +60,32 @@ def check_best_of(best_of: int, limits: Limits) -> None:
         raise ValidationError("`best_of` != 1 is not allowed for this endpoint")
     if best_of > limits.max_best_of:
         raise ValidationError(f"`best_of` must be > 0 and <= {limits.max_best_of}. Given: {best_of}")
+
+
+def check_runs(text: str) -> None:
+    """Raise ValidationError for a text that llama.cpp's tokenizer does not survive."""
+    piece = _LONGEST_RUN // 2
+    # A longer run has one of these pieces whole; most pieces are done with after their first word.
+    for begin in range(0, len(text) - piece + 1, piece):
+        kind = _kind(text[begin])
+        length = _count(kind, text[begin : begin + _LONGEST_RUN + 1])
+        if length >= piece:
+            length += _count(kind, reversed(text[max(0, begin - _LONGEST_RUN) : begin]))
+        if length > _LONGEST_RUN:
+            raise ValidationError(f"`inputs` must have <= {_LONGEST_RUN} {kind} in a row for this engine's tokenizer")
+
+
+def _count(kind: str, characters: Iterable[str]) -> int:
+    return sum(1 for _ in takewhile(lambda character: _kind(character) == kind, characters))
+
+
+def _kind(character: str) -> str:
+    category = unicodedata.category(character)
+    if character in _BLANKS or category.startswith("Z"):
+        return "blanks"
+    if category.startswith(_PARTS_OF_WORDS):
+        return "letters"
+    return "digits" if category.startswith("N") else "signs"
 
 
 def check_stream(parameters: GenerateParameters) -> None:

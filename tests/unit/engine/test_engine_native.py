@@ -311,3 +311,16 @@ def test_metrics_count_under_tgis_names(http: requests.Session, url: str) -> Non
     assert (value("tgi_request_success"), value("tgi_request_generated_tokens_sum")) == (before[0] + 1, before[1] + 5)
     assert value("tgi_queue_size") == 0
     assert value("tgi_batch_current_size") == 0
+
+
+@pytest.mark.parametrize("character", ["x", "海", " ", "!"])
+@pytest.mark.parametrize("path", ["/tokenize", "/generate"])
+def test_a_word_without_end_is_refused_and_the_engine_lives(
+    http: requests.Session, url: str, path: str, character: str
+) -> None:
+    refused = post(http, url + path, inputs=character * 60_000)
+
+    assert refused.status_code == 422
+    assert "in a row for this engine's tokenizer" in refused.json()["error"]
+    assert len(post(http, f"{url}/tokenize", inputs=character * 8_000).json()) > 1
+    assert http.get(f"{url}/health", timeout=30).status_code == 200

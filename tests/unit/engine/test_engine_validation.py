@@ -7,7 +7,14 @@ import pytest
 from scout_engine.config import Limits
 from scout_engine.errors import ValidationError
 from scout_engine.generate_request import GenerateParameters, GenerateRequest, Grammar
-from scout_engine.validation import ValidRequest, check_best_of, check_length, check_parameters, check_stream
+from scout_engine.validation import (
+    ValidRequest,
+    check_best_of,
+    check_length,
+    check_parameters,
+    check_runs,
+    check_stream,
+)
 
 LIMITS = Limits(max_input_tokens=50, max_total_tokens=100)
 
@@ -177,3 +184,24 @@ def test_a_schema_comes_in_three_forms(grammar: Grammar) -> None:
         "additionalProperties": False,
         "x-guidance": {"whitespace_flexible": False},
     }
+
+
+@pytest.mark.parametrize(
+    ("part", "kind"),
+    [
+        ("a", "letters"),
+        ("海", "letters"),
+        ("กำ", "letters"),
+        (" \n\t\u3000", "blanks"),
+        ("7", "digits"),
+        ("!😀", "signs"),
+    ],
+)
+def test_what_a_tokenizer_would_not_survive_is_refused(part: str, kind: str) -> None:
+    longest, end = (part * 8_000)[:8_000], "a" if kind == "signs" else "!"
+    check_runs(longest)
+    check_runs((longest + end) * 10)
+
+    for before in (0, 1, 3_999, 4_000, 7_999):
+        with pytest.raises(ValidationError, match=f"must have <= 8000 {kind} in a row"):
+            check_runs(end * before + (part * 8_001)[:8_001] + end)
