@@ -11,6 +11,7 @@ from scout_deploy.engines.container_engine import Accelerator
 from scout_deploy.errors import GpuUnavailableError
 from scout_deploy.gpus.access import give_gpus
 from scout_deploy.gpus.allocation import allocate, can_run_beside
+from scout_deploy.gpus.docker_devices import gpus_of_docker
 from scout_deploy.gpus.gpu import Gpu, Vendor
 from scout_deploy.gpus.inventory import Inventory
 from scout_deploy.gpus.tool import has_nvidia_hook
@@ -53,6 +54,13 @@ def place(profile: Profile, facts: ModelFacts, box: Box, *, leaving: Collection[
         return GpuPlacement(placement=Placement(accelerator="intel-cpu"))
     if box.inventory.problem is not None and not box.inventory.gpus:
         raise GpuUnavailableError(box.inventory.problem, next_step=box.inventory.remedy or "scout-deploy doctor")
+    told = gpus_of_docker(box.host)
+    if not box.inventory.gpus and told is not None and told.count:
+        # As in a container that has the daemon's socket and nothing of the driver.
+        raise GpuUnavailableError(
+            f"Docker tells of {told}, and nothing here says of which kind they are, how large, and who uses them",
+            next_step="run this on the Docker host itself, or in a container that is given its GPUs (--gpus all)",
+        )
     gpus = choose(profile, facts, box.inventory, box.taken, leaving=leaving)
     accesses = [give_gpus(box.host, one, hook=_has_hook(box.host)) for one in gpus]
     remarks = dict.fromkeys(remark for access in accesses for remark in access.remarks)

@@ -153,3 +153,16 @@ def test_an_imagined_box_has_just_the_gpus_that_the_profile_is_for(
 
 def test_an_imagined_cpu_has_none() -> None:
     assert imagine(profile(cpu_only=True)).placement == Placement(accelerator="intel-cpu")
+
+
+def test_gpus_that_docker_alone_tells_of_are_not_said_to_be_missing() -> None:
+    """As in a container that has the daemon's socket and nothing of the driver."""
+    with pytest.raises(
+        GpuUnavailableError, match=r"Docker tells of 2 NVIDIA GPUs \(CDI devices 0, 1\), and"
+    ) as refused:
+        place(profile(gpu_count=1), NO_FACTS, box(0, CDI_HOST))
+
+    assert "on the Docker host itself" in str(refused.value.next_step)
+    # A runtime alone may be there without any GPU.
+    with pytest.raises(GpuUnavailableError, match="no GPU with a loaded driver"):
+        place(profile(gpu_count=1), NO_FACTS, box(0))
