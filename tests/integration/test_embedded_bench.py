@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.command_line import COMMAND, CommandLine, command_line
+from fakes.command_line import COMMAND, TIMEOUT_S, CommandLine, command_line
 
 ROOT = Path(__file__).parents[2]
 # A busy machine gives answers in the second that is measured only where they are short.
@@ -36,7 +36,7 @@ def in_a_ci(running: CommandLine, changes: str) -> subprocess.CompletedProcess[s
         cwd=running.home,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=200,
         check=False,
     )
 
@@ -97,7 +97,7 @@ def test_ctrl_c_writes_the_report_of_what_was_measured(running: CommandLine) -> 
         if json.loads(line)["event"] == "progress":
             break
     process.send_signal(signal.SIGINT)
-    printed, errors = process.communicate(timeout=60)
+    printed, errors = process.communicate(timeout=TIMEOUT_S)
 
     assert process.returncode == 130, errors
     summary = json.loads(printed.splitlines()[-1])

@@ -14,7 +14,7 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from fakes.command_line import CommandLine, command_line
+from fakes.command_line import TIMEOUT_S, CommandLine, command_line
 from fakes.gguf_writer import write_tiny_model
 from fakes.held_engine import HeldEngine
 
@@ -291,7 +291,7 @@ def test_a_model_that_is_still_loading_is_the_documented_503(tmp_path: Path) -> 
             root, generated = requests.get(cli.url, timeout=30), generate(cli)
             during = cli.proxy_status()
             held.let_go()
-            up.communicate(timeout=60)
+            up.communicate(timeout=TIMEOUT_S)
 
         assert root.json()["status"] == "starting"
         assert (generated.status_code, generated.json()) == (503, NOT_LOADED)

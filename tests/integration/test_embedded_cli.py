@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.command_line import CommandLine, command_line
+from fakes.command_line import TIMEOUT_S, CommandLine, command_line
 from fakes.held_engine import HeldEngine
 from scout_deploy.model_file import demonstration_model
 
@@ -112,7 +112,7 @@ def test_logs_follow_shows_new_lines_until_interrupted(running: CommandLine) -> 
     first = follower.stdout.readline()
 
     follower.send_signal(signal.SIGINT)
-    follower.communicate(timeout=60)
+    follower.communicate(timeout=TIMEOUT_S)
 
     assert first.startswith("scout-engine: phase=ready")
     assert follower.returncode == 130
@@ -175,7 +175,7 @@ def test_down_finishes_what_is_in_flight(cli: CommandLine) -> None:
         wait_in_flight(cli)
 
         cli.run("down")
-        printed, _ = request.communicate(timeout=60)
+        printed, _ = request.communicate(timeout=TIMEOUT_S)
 
     assert len(json.loads(printed)["generated_texts"]) == 4
 
@@ -278,7 +278,7 @@ def test_two_ups_at_once_are_told_apart(cli: CommandLine) -> None:
     arguments = ("up", "--port", str(cli.port))
     both = [cli.start(*arguments), cli.start(*arguments)]
 
-    ends = [process.communicate(timeout=60) for process in both]
+    ends = [process.communicate(timeout=TIMEOUT_S) for process in both]
     statuses = sorted(process.returncode for process in both)
 
     # The slower one finds the other at work, or its finished work.
@@ -296,7 +296,7 @@ def test_ctrl_c_takes_back_what_was_begun(cli: CommandLine) -> None:
         assert process.poll() is None
 
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=TIMEOUT_S)
 
     assert process.returncode == 130
     assert cli.processes() == ()

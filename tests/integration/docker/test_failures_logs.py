@@ -13,6 +13,7 @@ from subprocess import Popen
 import pytest
 from docker.models.containers import Container
 
+from fakes.command_line import TIMEOUT_S
 from fakes.container_case import ContainerCase, wait_until, write_profile
 from fakes.tgi_weights import change_play
 
@@ -88,7 +89,7 @@ def test_logs_of_both_replicas_are_followed_through_a_crash_without_a_gap_or_a_r
         wait_until(lambda: all(len(logs.of(one)) >= len(written(one)) for one in engines))
         shown = {one.name: logs.of(one) for one in engines}
         logs.process.send_signal(signal.SIGINT)
-        status = logs.process.wait(timeout=120)
+        status = logs.process.wait(timeout=TIMEOUT_S)
         assert logs.process.stderr is not None
         errors = logs.process.stderr.read()
 
@@ -104,7 +105,7 @@ def test_following_ends_with_the_deployment(case: ContainerCase) -> None:
     with following(case) as logs:
         wait_until(lambda: len(logs.lines) > 10)
         assert case.run("down").returncode == 0
-        status = logs.process.wait(timeout=120)
+        status = logs.process.wait(timeout=TIMEOUT_S)
 
     assert status == 0
     assert any("Terminating webserver" in line for line in logs.lines)

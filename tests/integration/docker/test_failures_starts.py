@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import requests
 
+from fakes.command_line import TIMEOUT_S
 from fakes.container_case import ContainerCase, refuses_with_503, wait_until
 from fakes.tgi_weights import change_play
 
@@ -26,7 +27,7 @@ def test_a_shard_that_the_kernel_kills_for_memory_is_told_from_the_gpus(
         wait_until(lambda: any(one.status == "running" for one in engines(case)))
         case.container().update(mem_limit=_MEMORY_LIMIT, memswap_limit=_MEMORY_LIMIT)
         (demo_weights / "limited").touch()
-        _, errors = running.communicate(timeout=120)
+        _, errors = running.communicate(timeout=TIMEOUT_S)
     finally:
         running.kill()
 
@@ -84,7 +85,7 @@ def test_the_api_answers_503_while_an_engine_loads(case: ContainerCase, demo_wei
         wait_until(lambda: phase_said(case) == "load")
         was_refused = refuses_with_503(case)
         (demo_weights / "loaded").touch()
-        running.communicate(timeout=100)
+        running.communicate(timeout=TIMEOUT_S)
     finally:
         running.kill()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import docker
 import pytest
 
+from fakes.command_line import TIMEOUT_S
 from fakes.container_case import ContainerCase, wait_until
 from fakes.container_deployment import Made, container_deployment
 from fakes.tgi_weights import change_play, write_weights
@@ -46,7 +47,7 @@ def test_a_start_is_watched_from_elsewhere(case: ContainerCase, demo_weights: Pa
         seen = case.status()
         wait_until(lambda: is_shown_loading(case))
         running.send_signal(signal.SIGINT)
-        running.communicate(timeout=120)
+        running.communicate(timeout=TIMEOUT_S)
     finally:
         running.kill()
 
