@@ -30,8 +30,9 @@ def test_a_schedule_sends_whatever_is_answered_and_failures_are_the_exit_status(
         "20",
         "-t",
         "2s",
+        # What was asked for is counted when it has ended, on a busy machine too.
         "--stop-timeout",
-        "5",
+        "60",
         "--seed",
         "4",
         "--ttft-target",
@@ -49,15 +50,6 @@ def test_a_schedule_sends_whatever_is_answered_and_failures_are_the_exit_status(
     assert found["streamed"][0] == str(len(asked))
     assert found["streamed"][-1] == f"{1 - len(asked) // 10 / len(asked):.1%}"
     assert f"failed: {len(asked) // 10} x server error" in said.stderr
-
-
-def test_requests_that_nobody_answered_until_the_end_are_told(tmp_path: Path) -> None:
-    with timed_api(tmp_path, first_ms=600_000, token_ms=1) as api:
-        said = locust("--host", api.url, "--arrival", "constant", "--rate", "5", "-t", "2s", "StreamedUser")
-
-    (line,) = [line for line in said.stderr.splitlines() if line.startswith("unanswered at the end: ")]
-    assert int(line.split()[4].rstrip(",")) >= 1
-    assert rows(said.stderr)["all"][0] == "0"
 
 
 def test_wrong_input_is_told_before_anything_is_sent() -> None:
