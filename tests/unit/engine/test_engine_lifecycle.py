@@ -1,5 +1,6 @@
 """Starting, being full, losing clients, stopping: real processes and raw sockets."""
 
+import errno
 import json
 import os
 import shutil
@@ -8,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -85,27 +86,31 @@ def test_a_start_writes_one_line_for_each_phase(narrow: EngineProcess) -> None:
     assert narrow.lines[0] == f"scout-engine: phase=load model={DEMO_MODEL}"
 
 
-def test_the_port_is_held_but_refuses_until_the_model_is_ready() -> None:
+def test_the_port_is_held_but_refuses_until_the_model_is_ready(tmp_path: Path) -> None:
     # None of those that the system gives away: a connection to one of them can meet itself.
     port = unused_port()
-    process = spawn_engine("--port", str(port))
-    refused = 0
+    # It waits for its contents, so that the engine is loading for as long as it takes to look.
+    model = tmp_path / "model.gguf"
+    os.mkfifo(model)
+    process = spawn_engine("--port", str(port), "--model", str(model))
     try:
-        ready = False
-        while not ready:
-            with socket.socket() as probe:
-                ready = probe.connect_ex(("127.0.0.1", port)) == 0
-            refused += not ready
-        answer = requests.post(
-            f"http://127.0.0.1:{port}/generate",
-            json={"inputs": "Hi", "parameters": {"max_new_tokens": 1}},
-            timeout=DEADLINE_S,
-        )
+        assert process.stdout is not None
+        assert "phase=load" in process.stdout.readline()
+        with socket.socket() as probe:
+            refused = probe.connect_ex(("127.0.0.1", port))
+        with socket.socket() as other, pytest.raises(OSError, match="Address already in use"):
+            other.bind(("127.0.0.1", port))
     finally:
         process.kill()
         process.communicate()
+    with running_engine("--port", str(port)) as started:
+        answer = requests.post(
+            f"{started.url}/generate",
+            json={"inputs": "Hi", "parameters": {"max_new_tokens": 1}},
+            timeout=DEADLINE_S,
+        )
 
-    assert refused > 0
+    assert refused == errno.ECONNREFUSED
     assert answer.status_code == 200
 
 
@@ -121,7 +126,7 @@ def test_a_client_that_leaves_frees_its_slot(narrow: EngineProcess, path: str) -
     after = requests.post(f"{narrow.url}/generate", json={"inputs": "Hi", "parameters": parameters}, timeout=DEADLINE_S)
 
     # In milliseconds: what was left would have gone on for minutes.
-    assert int(after.headers["x-queue-time"]) < 10_000
+    assert int(after.headers["x-queue-time"]) < 30_000
     assert metric(narrow.url, "tgi_request_success") == finished + 1
 
 
@@ -186,7 +191,8 @@ def test_a_refused_large_body_is_answered_before_the_connection_closes(narrow: E
 
 
 def test_sigterm_lets_a_request_end_and_exits_0() -> None:
-    with running_engine("--slots", "1", "--context", "512") as started:
+    # On a busy machine the rest of the answer may take longer than the usual grace.
+    with running_engine("--slots", "1", "--context", "512", "--drain", "60") as started:
         with asking(started, "/generate_stream", {"inputs": "Hi", "parameters": {"max_new_tokens": 200}}) as connection:
             begun = connection.recv(65536)
             started.process.send_signal(signal.SIGTERM)
@@ -350,7 +356,11 @@ def test_the_inner_servers_key_is_neither_in_the_arguments_nor_in_the_environmen
 
 def _listening_ports(process: Path) -> set[int]:
     """Ports on which `process` listens, from /proc/net/tcp and its open sockets."""
-    inodes = {str(fd.readlink()).removeprefix("socket:[").rstrip("]") for fd in (process / "fd").iterdir()}
+    inodes = set()
+    for descriptor in (process / "fd").iterdir():
+        # The connection of the last test is being closed meanwhile.
+        with suppress(FileNotFoundError):
+            inodes.add(str(descriptor.readlink()).removeprefix("socket:[").rstrip("]"))
     rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
     return {int(row[1].rsplit(":", 1)[1], 16) for row in rows if row[3] == "0A" and row[9] in inodes}
 

@@ -10,7 +10,7 @@ Json = dict[str, Any]
 
 
 def post(http: requests.Session, url: str, **body: object) -> requests.Response:
-    return http.post(url, json=body, timeout=30)
+    return http.post(url, json=body, timeout=120)
 
 
 def generate(http: requests.Session, url: str, inputs: str = "Once upon a time", **parameters: object) -> Json:
@@ -37,13 +37,13 @@ def stream(http: requests.Session, url: str, inputs: str = "Once upon a time", *
 
 @pytest.mark.parametrize("path", ["/", "/health", "/ping"])
 def test_health_is_an_empty_200(http: requests.Session, url: str, path: str) -> None:
-    answer = http.get(url + path, timeout=30)
+    answer = http.get(url + path, timeout=120)
 
     assert (answer.status_code, answer.content) == (200, b"")
 
 
 def test_info_names_the_model_and_its_limits(http: requests.Session, url: str) -> None:
-    info = http.get(f"{url}/info", timeout=30).json()
+    info = http.get(f"{url}/info", timeout=120).json()
 
     assert info["model_id"] == "scout-demo-q8_0"
     assert (info["max_input_tokens"], info["max_total_tokens"]) == (511, 512)
@@ -294,7 +294,7 @@ def test_too_long_a_prompt_is_refused(http: requests.Session, url: str) -> None:
 def test_a_bad_body_is_answered_in_plain_text(
     http: requests.Session, url: str, body: bytes, content_type: str, status: int
 ) -> None:
-    answer = http.post(f"{url}/generate", data=body, headers={"Content-Type": content_type}, timeout=30)
+    answer = http.post(f"{url}/generate", data=body, headers={"Content-Type": content_type}, timeout=120)
 
     assert answer.status_code == status
     assert answer.headers["content-type"].startswith("text/plain")
@@ -302,7 +302,7 @@ def test_a_bad_body_is_answered_in_plain_text(
 
 def test_metrics_count_under_tgis_names(http: requests.Session, url: str) -> None:
     def value(name: str) -> float:
-        lines = http.get(f"{url}/metrics", timeout=30).text.splitlines()
+        lines = http.get(f"{url}/metrics", timeout=120).text.splitlines()
         return next(float(line.split()[-1]) for line in lines if line.startswith(f"{name} "))
 
     before = value("tgi_request_success"), value("tgi_request_generated_tokens_sum")

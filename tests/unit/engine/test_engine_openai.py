@@ -14,7 +14,7 @@ MESSAGES = [{"role": "user", "content": "Who are you?"}]
 
 
 def post(http: requests.Session, url: str, path: str, **body: object) -> requests.Response:
-    return http.post(f"{url}/{path}", json=body, timeout=30)
+    return http.post(f"{url}/{path}", json=body, timeout=120)
 
 
 def chat(http: requests.Session, url: str, **body: object) -> Json:
@@ -32,7 +32,7 @@ def events(answer: requests.Response) -> list[Json]:
 
 
 def test_models_lists_the_one_that_is_served(http: requests.Session, url: str) -> None:
-    assert http.get(f"{url}/v1/models", timeout=30).json() == {
+    assert http.get(f"{url}/v1/models", timeout=120).json() == {
         "object": "list",
         "data": [{"id": "scout-demo-q8_0", "object": "model", "created": 0, "owned_by": "scout-demo-q8_0"}],
     }
