@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import sys
-import threading
 
 from fakes.bench_results import record, step_result
 from scout_loadtest.step import Load
@@ -18,8 +17,8 @@ def say(event: dict[str, object]) -> None:
 
 
 def main(how: str) -> int:
-    told = threading.Event()
-    signal.signal(signal.SIGINT, lambda *_: told.set())
+    # Waited for below, however early it comes; a handler could come while what it sets is locked.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     question = json.loads(sys.stdin.read())
     load = Load.model_validate(question["load"])
     if how == "wrong-input":
@@ -34,12 +33,12 @@ def main(how: str) -> int:
     progress = {"elapsed_s": 1.0, "sent": 2, "ended": 1, "failed": 0, "in_flight": 1}
     say({"event": "progress", **progress, "ttft_p50_ms": 12.5, "output_tokens_per_s": 3.0})
     if how == "until-told":
-        told.wait()
+        signal.sigwait([signal.SIGINT])
     key = os.environ.get("SCOUT_API_KEY", "no key")
     # Where the request went, with which key and which headers, for the test to see.
     headers = f" {question['headers']}" if question["headers"] else ""
     said = record(0).model_copy(update={"error_text": f"{question['url']} {key}{headers}"})
-    result = step_result([said], of=load, interrupted="SIGINT" if told.is_set() else None)
+    result = step_result([said], of=load, interrupted="SIGINT" if how == "until-told" else None)
     say({"event": "result", "result": result.model_dump(mode="json")})
     return 0
 

@@ -63,21 +63,23 @@ def test_a_sample_has_what_status_and_metrics_say(server: HTTPServer) -> None:
 
 def test_a_proxy_that_is_gone_is_a_sample_too(server: HTTPServer) -> None:
     client = client_of(server)
-    came = threading.Event()
+    gone, came = threading.Event(), threading.Event()
 
     class Clock:
-        calls = 0
+        calls = calls_since = 0
 
         def __call__(self) -> float:
-            # Three samples have been taken by now.
             self.calls += 1
-            if self.calls == 10:
+            self.calls_since += gone.is_set()
+            # Three samples have been taken since it went.
+            if self.calls_since == 10:
                 came.set()
             return self.calls / 1000
 
     with Timeline(client, period_s=0.001, clock=Clock()) as timeline:
         server.socket.close()
-        assert came.wait(10)
+        gone.set()
+        assert came.wait(60)
 
     assert timeline.samples
     assert timeline.samples[-1] == Sample(at_s=timeline.samples[-1].at_s, is_answering=False)

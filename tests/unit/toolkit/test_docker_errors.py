@@ -60,10 +60,10 @@ def test_a_socket_where_nobody_listens_does_not_answer(tmp_path: Path) -> None:
 
 
 def test_a_host_that_refuses_does_not_answer() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
 
-    explained = ask(f"tcp://127.0.0.1:{port}")
+        explained = ask(f"tcp://127.0.0.1:{unused.getsockname()[1]}")
 
     assert "does not answer" in explained.message
     assert not explained.is_absent

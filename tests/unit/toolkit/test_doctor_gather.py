@@ -228,10 +228,11 @@ def test_no_proxy_is_respected(no_proxy: str) -> None:
 
 
 def test_nobody_listening_is_told_in_the_systems_words() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
 
-    assert reach(f"127.0.0.1:{port}", "the model", {}).problem == "Connection refused"
+        assert reach(f"127.0.0.1:{port}", "the model", {}).problem == "Connection refused"
 
 
 def test_a_host_that_says_nothing_is_given_up() -> None:

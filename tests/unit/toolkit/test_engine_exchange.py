@@ -209,7 +209,10 @@ def test_what_a_held_request_may_wait_has_room_for_the_gate_and_the_way_back(
 
     exchange(host, gate, max_hold_s=max_hold_s, deadline_s=deadline_s).hold_and_swap()
 
-    assert gate.targets[0].left_s == pytest.approx(100 - 30 - 10, abs=5)
+    left_s = gate.targets[0].left_s
+    assert left_s is not None
+    # Less what has passed meanwhile.
+    assert 30 < left_s <= 100 - 30 - 10
 
 
 def test_where_no_time_is_left_it_is_said_and_nothing_measured() -> None:

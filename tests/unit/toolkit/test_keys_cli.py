@@ -7,6 +7,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from fakes.no_docker import without_docker
 from fakes.profile_folder import Folder
 from scout_deploy.cli.app import create_app
 from scout_deploy.errors import DeployError, ProfileError
@@ -23,8 +24,9 @@ def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME", "HF_HUB_CACHE"):
         monkeypatch.setenv(name, str(tmp_path / name))
-    monkeypatch.setenv("SCOUT_REDIS_URL", URL)
-    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    # Whatever else this machine's Docker runs meanwhile is no matter of keys.
+    for name, value in {"SCOUT_REDIS_URL": URL, **without_docker(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
 
 
 def run(*arguments: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from fakes.this_machine import unused_port
 from scout_deploy.processes import (
     free_port,
     identify,
@@ -68,7 +69,7 @@ def test_marked_processes_are_found_and_stopped(sleeper: tuple[subprocess.Popen[
     process, mark = sleeper
     found = marked_processes(MARK, mark)
 
-    killed = stop_processes(found, grace_s=5)
+    killed = stop_processes(found, grace_s=60)
 
     assert [one.pid for one in found] == [process.pid]
     assert killed == ()
@@ -94,9 +95,9 @@ def test_nobody_has_a_pid_that_does_not_exist() -> None:
 
 
 def test_a_listening_port_is_taken_and_its_holder_is_named() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-
+    # None of those that the system gives to others as soon as it is free.
+    port = unused_port()
+    with socket.create_server(("127.0.0.1", port)):
         assert not is_port_free("127.0.0.1", port)
         assert f"pid {os.getpid()}" in str(port_holder(port))
     assert is_port_free("127.0.0.1", port)

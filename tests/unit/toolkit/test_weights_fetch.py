@@ -89,7 +89,7 @@ def test_sigterm_ends_it_at_once_and_leaves_no_half_file(server: HubServer, tmp_
             if json.loads(line)["done_bytes"] > 250_000:
                 break
         process.send_signal(signal.SIGTERM)
-        status = process.wait(20)
+        status = process.wait(60)
 
         assert status == 130
         assert process.stderr.read() == ""

@@ -4,19 +4,22 @@ import pytest
 
 from scout_deploy.weights.workers import Workers
 
+# A thread may get no processor for seconds.
+PATIENCE_S = 60
+
 
 def test_all_jobs_are_done_a_few_at_a_time() -> None:
     together = threading.Barrier(3)
     done: list[int] = []
 
     def work(job: int) -> None:
-        together.wait(10)
+        together.wait(PATIENCE_S)
         done.append(job)
 
     workers = Workers(range(6), work, count=3, cancelled=threading.Event())
     workers.start()
 
-    assert workers.wait(10)
+    assert workers.wait(PATIENCE_S)
     assert sorted(done) == list(range(6))
     assert workers.running() == ()
 
@@ -30,18 +33,20 @@ def test_no_jobs_are_done_at_once() -> None:
 
 
 def test_the_jobs_that_run_can_be_seen() -> None:
-    go = threading.Event()
-    workers = Workers(("first", "second"), lambda _: assert_waited(go), count=1, cancelled=threading.Event())
+    began, go = threading.Event(), threading.Event()
+
+    def work(_: str) -> None:
+        began.set()
+        assert go.wait(PATIENCE_S)
+
+    workers = Workers(("first", "second"), work, count=1, cancelled=threading.Event())
     workers.start()
 
+    assert began.wait(PATIENCE_S)
     assert not workers.wait(0.01)
     assert workers.running() == ("first",)
     go.set()
-    assert workers.wait(10)
-
-
-def assert_waited(event: threading.Event) -> None:
-    assert event.wait(10)
+    assert workers.wait(PATIENCE_S)
 
 
 def test_the_first_failure_is_raised_and_ends_the_rest() -> None:
@@ -56,23 +61,26 @@ def test_the_first_failure_is_raised_and_ends_the_rest() -> None:
     workers.start()
 
     with pytest.raises(LookupError, match="0"):
-        workers.wait(10)
-    workers.stop(10)
+        workers.wait(PATIENCE_S)
+    workers.stop(PATIENCE_S)
     assert begun == [0]
     assert cancelled.is_set()
 
 
 def test_stopping_lets_no_job_begin() -> None:
     begun: list[int] = []
+    both = threading.Barrier(3)
     cancelled = threading.Event()
 
     def work(job: int) -> None:
         begun.append(job)
-        assert cancelled.wait(10)
+        both.wait(PATIENCE_S)
+        assert cancelled.wait(PATIENCE_S)
 
     workers = Workers(range(5), work, count=2, cancelled=cancelled)
     workers.start()
+    both.wait(PATIENCE_S)
     assert not workers.wait(0.01)
-    workers.stop(10)
+    workers.stop(PATIENCE_S)
 
     assert len(begun) == 2

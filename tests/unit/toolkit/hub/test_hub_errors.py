@@ -68,7 +68,8 @@ def test_a_silent_server_is_a_connection_that_broke() -> None:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         with pytest.raises(requests.Timeout) as caught:
-            requests.get(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=0.01)
+            # The connection itself may take a busy machine longer.
+            requests.get(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=(30, 0.01))
 
     assert "Read timed out" in explained(caught.value).message
 
@@ -96,13 +97,6 @@ def test_what_the_hub_says_is_shown_without_the_token() -> None:
     error = explained(answer(400), OPERATOR)
 
     assert error.evidence == ("said ***",)
-
-
-def test_an_address_where_no_hub_is_points_at_the_mirror() -> None:
-    error = explained(answer(404))
-
-    assert error.message == "https://hub.example does not answer as a hub does: it answers with status 404"
-    assert "HF_ENDPOINT" in str(error.next_step)
 
 
 def test_a_login_page_in_place_of_the_hub_is_named() -> None:
