@@ -158,4 +158,6 @@ def test_what_a_lock_names_stays_wherever_the_lock_lies(
     assert "small.lock is not a lock of this version" in refused(ProfileError, "--prune", "--yes").message
 
     (tmp_path / "small.lock").unlink()
-    assert "Removed 1 of 1" in pull("--prune", "--yes")
+    removed = pull("--prune", "--yes")
+    assert "note: of locks, those count that you made or ran on this machine" in removed
+    assert "Removed 1 of 1" in removed

@@ -37,6 +37,11 @@ def prune(output: Output, *, is_agreed: bool, keep: str | None) -> None:
         return
     for one in found:
         output.line(f"  {size(one.size_bytes):>10}  {one.model_id} at {one.commit}")
+    output.line(
+        "note: of locks, those count that you made or ran on this machine, or that lie in this folder; "
+        "--profile NAME keeps one model more",
+        style="yellow",
+    )
     total = sum(one.size_bytes for one in found)
     if not is_agreed and (output.as_json or not sys.stdin.isatty()):
         raise ProfileError(
