@@ -71,6 +71,7 @@ class BenchRun(BaseModel):
     """All of it.
 
     Args:
+        goodput_target: Share of the requests that have to keep all targets at once; null where that is not asked for.
         highest_rate: The highest arrival rate (requests a second) that was seen to hold the service level; null where
             none was searched or none held.
         lowest_failed_rate: The lowest that was seen to miss it.
@@ -88,6 +89,7 @@ class BenchRun(BaseModel):
     machine: str
     subject: Subject
     targets: Targets
+    goodput_target: float | None = None
     percentile: float = 99.0
     seed: int
     steps: tuple[Step, ...]

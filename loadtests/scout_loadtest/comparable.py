@@ -30,14 +30,20 @@ def check_comparable(a: Sequence[BenchRun], b: Sequence[BenchRun]) -> None:
             raise NotComparableError(
                 f"Run {run.id} ended before its time ({run.interrupted})", "Leave it out, or measure it again."
             )
-    _check_equal(runs, "seed", lambda run: run.seed, "Measure again with one --seed: other requests, other figures.")
+    _check_equal(runs, "seeds", lambda run: run.seed, "Measure again with one --seed: other requests, other figures.")
     same_targets = "Measure again with the same service level."
     _check_equal(runs, "targets", lambda run: targets_label(run.targets), same_targets)
-    _check_equal(runs, "percentile of the service level", lambda run: run.percentile, same_targets)
+    _check_equal(runs, "percentiles of the service level", lambda run: run.percentile, same_targets)
+    _check_equal(runs, "goodput targets", lambda run: run.goodput_target, same_targets)
     same_loads = "Measure again with the same options."
     _check_equal(runs, "loads (curve)", lambda run: _loads_text(run, "curve"), same_loads)
     _check_equal(runs, "loads (gate)", lambda run: _loads_text(run, "gate"), same_loads)
     _check_searches(runs, same_loads)
+
+
+def asked_alike(load: Load) -> Load:
+    """Return a load that equals another's where both ask the same: where the data lies says nothing."""
+    return load if load.data_sha256 is None else load.model_copy(update={"data": None})
 
 
 def notes_on(a: Sequence[BenchRun], b: Sequence[BenchRun]) -> tuple[str, ...]:
@@ -114,8 +120,13 @@ def _shape_text(load: Load) -> str:
         f"for {load.duration_s:g} s",
         f"after {load.warm_up_s:g} s" if load.warm_up_s else "",
         f"of {mix}",
-        f"from {load.data}" if load.data else "",
+        f"from {_data_text(load)}" if load.data else "",
         f"seed {load.seed}",
         f"timeout {load.request_timeout_s:g} s",
     ]
     return " ".join(part for part in parts if part)
+
+
+def _data_text(load: Load) -> str:
+    # What is in the file says what was asked: it may lie elsewhere, and be another one in the same place.
+    return f"{load.data}" if load.data_sha256 is None else f"data with the SHA-256 {load.data_sha256[:12]}"

@@ -7,7 +7,7 @@ from statistics import fmean
 from pydantic import BaseModel, ConfigDict
 
 from scout_loadtest.bench_run import BenchRun, Step, Subject
-from scout_loadtest.comparable import check_comparable, notes_on
+from scout_loadtest.comparable import asked_alike, check_comparable, notes_on
 from scout_loadtest.difference import (
     CONFIDENCE,
     FEWEST_RUNS,
@@ -153,14 +153,14 @@ def _common_loads(a: Sequence[BenchRun], b: Sequence[BenchRun]) -> list[tuple[st
     """Those that every run has, in the first one's order: a search tries other rates each time."""
     found: list[tuple[str, Load]] = []
     for step in a[0].steps:
-        key = (step.purpose, step.result.load)
+        key = (step.purpose, asked_alike(step.result.load))
         if key not in found and all(any(_is_at(one, *key) for one in run.steps) for run in (*a, *b)):
             found.append(key)
     return found
 
 
 def _is_at(step: Step, purpose: str, load: Load) -> bool:
-    return step.purpose == purpose and step.result.load == load
+    return step.purpose == purpose and asked_alike(step.result.load) == load
 
 
 def _at(run: BenchRun, purpose: str, load: Load) -> list[Step]:

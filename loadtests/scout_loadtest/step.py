@@ -27,6 +27,7 @@ class Load(BaseModel):
         seed: Two loads with the same seed send the same requests in the same order.
         mix: Weight of each kind of the workload; see `scout_loadtest.workload.kind`.
         data: JSON lines with lengths or prompts of the user's own; the shipped ones without it.
+        data_sha256: Of that file as it was sent from, which says whether two loads asked the same.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +40,7 @@ class Load(BaseModel):
     seed: int = 0
     mix: dict[str, float]
     data: Path | None = None
+    data_sha256: str | None = None
     request_timeout_s: float = Field(default=60.0, gt=0)
 
 

@@ -25,12 +25,14 @@ def bring_up(
     *,
     secret_files: Mapping[str, str] | None = None,
     may_replace: bool = False,
+    check: Callable[[Tell], None] | None = None,
 ) -> Up:
     """Start the deployment and wait until it generated once. Ctrl-C takes back what was begun.
 
     Args:
         secret_files: What lies beside the route table, by name.
         may_replace: Change a running deployment whose proxy can take over what differs; without it that is an error.
+        check: Refuses a start that cannot work, by raising; asked only where something is to be started.
 
     Raises:
         DeploymentBusyError: Another command is changing it.
@@ -46,6 +48,8 @@ def bring_up(
         )
         if runs is None:
             check_port(spec.host, spec.port, lambda port: _port_owner(runtime, spec.name, port))
+            if check is not None:
+                check(tell)
         elif runs.state is not DeploymentState.STARTING:
             if runs.state is DeploymentState.RECOVERING:
                 tell("note", "a part of it died and is being started again; scout-deploy status shows which")

@@ -11,7 +11,7 @@ from scout_deploy.weights import failures
 
 _SHOWN_CHARACTERS = 300
 _ERRNO = re.compile(r"\[Errno -?\d+\] ")
-_UNAUTHORIZED, _FORBIDDEN, _RANGE_NOT_SATISFIABLE, _TOO_MANY, _SERVER_ERROR = 401, 403, 416, 429, 500
+_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _RANGE_NOT_SATISFIABLE, _TOO_MANY, _SERVER_ERROR = 401, 403, 404, 416, 429, 500
 _NOT_ADDRESSES = (
     requests.exceptions.InvalidURL,
     requests.exceptions.MissingSchema,
@@ -65,6 +65,9 @@ class Explainer:
             return failures.unreachable(self._endpoint, f"{where} answers with status {status}")
         if status == _FORBIDDEN and self._token:
             return failures.forbidden(model_id)
+        if status == _NOT_FOUND:
+            # A hub says with an answer of its own kind what it has not.
+            return failures.not_a_hub(self._endpoint, "it answers with status 404")
         said = getattr(error, "server_message", None) or response.reason or ""
         return failures.refused(self._endpoint, status, self._redacted(said))
 

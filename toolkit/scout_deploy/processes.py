@@ -15,6 +15,8 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel, ConfigDict
 
+from scout_deploy.cgroup_memory import memory_left
+
 _KILL_GRACE_S = 5.0
 _POLL_S = 0.01
 
@@ -56,6 +58,12 @@ def resident_bytes(identity: ProcessIdentity) -> int | None:
 def available_bytes() -> int:
     """Return the memory of this machine that new processes can have."""
     return int(psutil.virtual_memory().available)
+
+
+def available_here_bytes() -> int:
+    """Return the memory that processes of ours can have: the machine's, as far as a container's limit allows."""
+    left = memory_left()
+    return available_bytes() if left is None else min(available_bytes(), left)
 
 
 def memory_bytes() -> int:

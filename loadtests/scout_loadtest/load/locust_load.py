@@ -56,6 +56,8 @@ class LocustLoad:
         self._environment = environment
         self._tallies: dict[str, Tally] = defaultdict(Tally)
         self._cpu = 0.0
+        self._waiting = 0
+        self._waiting_of: dict[str, int] = {}
         self._watch = Watch()
         self._began_s = self._ended_s = time.monotonic()
         self._is_running = False
@@ -112,6 +114,7 @@ class LocustLoad:
         """Send the next request of a mixture, count it and return what came of it."""
         name = repr(sorted(mix.items()))
         request = self._plans(name, mix).request(next(self._numbers[name]))
+        self._begin()
         record = client.send(request, is_warm_up=self._elapsed_s() < self._options.warm_up)
         self._take(record)
         return record
@@ -121,7 +124,11 @@ class LocustLoad:
             self._plan_of[name] = RequestPlan(seed=self._options.seed, shares=read_mix(mix), rows=self._rows)
         return self._plan_of[name]
 
+    def _begin(self) -> None:
+        self._waiting += 1
+
     def _take(self, record: Record) -> None:
+        self._waiting -= 1
         said = f"{record.error.value}: {record.error_text}" if record.error else None
         self._environment.events.request.fire(
             request_type="POST",
@@ -142,7 +149,8 @@ class LocustLoad:
 
     def _on_test_start(self, **_: Any) -> None:
         self._tallies.clear()
-        self._cpu = 0.0
+        self._waiting_of.clear()
+        self._waiting, self._cpu = 0, 0.0
         self._began_s, self._is_running = time.monotonic(), True
         runner = self._environment.runner
         self.is_ready = self._is_usable()
@@ -204,7 +212,7 @@ class LocustLoad:
             schedule=share.scheduled(enumerate(dues)),
             client=self.new_client(MOST_IN_FLIGHT),
             clock=self._elapsed_s,
-            begin=lambda: None,
+            begin=self._begin,
             end=self._take,
             warm_up_s=options.warm_up,
             ends_s=float("inf"),
@@ -245,11 +253,13 @@ class LocustLoad:
 
     def _on_report_to_master(self, *, data: dict[str, Any], **_: Any) -> None:
         tallies = {kind: tally.message() for kind, tally in self._tallies.items()}
-        data[_MESSAGE] = {"tallies": tallies, "cpu": self._watch.cpu if self._is_running else self._cpu}
+        cpu = self._watch.cpu if self._is_running else self._cpu
+        data[_MESSAGE] = {"tallies": tallies, "cpu": cpu, "waiting": self._waiting}
         self._tallies.clear()
 
-    def _on_worker_report(self, *, data: dict[str, Any], **_: Any) -> None:
-        message = data.get(_MESSAGE, {"tallies": {}, "cpu": 0.0})
+    def _on_worker_report(self, *, client_id: str, data: dict[str, Any], **_: Any) -> None:
+        message = data.get(_MESSAGE, {"tallies": {}, "cpu": 0.0, "waiting": 0})
+        self._waiting_of[client_id] = message["waiting"]
         self._cpu = max(self._cpu, message["cpu"])
         for kind, tally in message["tallies"].items():
             self._tallies[kind].merge(tally)
@@ -258,9 +268,11 @@ class LocustLoad:
         if isinstance(self._environment.runner, WorkerRunner):
             return
         self._note_end()
-        if self._tallies:
+        waiting = self._waiting + sum(self._waiting_of.values())
+        if self._tallies or waiting:
             measured_s = self._ended_s - self._began_s - self._options.warm_up
-            print("\n".join(summary_lines(self._tallies, elapsed_s=measured_s, cpu=self._cpu)), file=sys.stderr)
+            lines = summary_lines(self._tallies, elapsed_s=measured_s, cpu=self._cpu, waiting=waiting)
+            print("\n".join(lines), file=sys.stderr)
         if self._workers is not None and self._workers.fault is not None:
             print(f"error: {self._workers.fault}: {_LOSS}\nnext: {_AFTER_LOSS}", file=sys.stderr)
 

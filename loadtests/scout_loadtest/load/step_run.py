@@ -18,7 +18,7 @@ from scout_loadtest.load.meter import Meter, Progress
 from scout_loadtest.load.open_loop import MOST_IN_FLIGHT, OpenLoop
 from scout_loadtest.load.watch import Watch
 from scout_loadtest.step import Arrival, ClientHealth, Load, StepResult
-from scout_loadtest.workload.data_file import read_data
+from scout_loadtest.workload.data_file import digest_of, read_data
 from scout_loadtest.workload.kind import read_mix
 from scout_loadtest.workload.plan import RequestPlan
 
@@ -55,7 +55,7 @@ class StepRun:
         headers: Mapping[str, str] = NO_HEADERS,
     ) -> None:
         _check(load)
-        self._load = load
+        self._load = load if load.data is None else load.model_copy(update={"data_sha256": digest_of(load.data)})
         self._targets = targets
         self._tell = tell
         self._plan = RequestPlan(seed=load.seed, shares=read_mix(load.mix), rows=read_data(load.data))

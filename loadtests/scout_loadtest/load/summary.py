@@ -28,13 +28,14 @@ _HEAD = (
 _NONE = "-"
 
 
-def summary_lines(tallies: Mapping[str, Tally], *, elapsed_s: float, cpu: float) -> list[str]:
+def summary_lines(tallies: Mapping[str, Tally], *, elapsed_s: float, cpu: float, waiting: int = 0) -> list[str]:
     """Return the lines.
 
     Args:
         tallies: By kind.
         elapsed_s: How long it was measured.
         cpu: The share of a processor that the client used, of the busiest of its processes.
+        waiting: How many requests were not answered yet when it ended.
     """
     whole = Tally()
     for tally in tallies.values():
@@ -49,7 +50,7 @@ def summary_lines(tallies: Mapping[str, Tally], *, elapsed_s: float, cpu: float)
         *table[2:-1],
         rule,
         table[-1],
-        *_remarks(whole, cpu),
+        *_remarks(whole, cpu, waiting),
     ]
 
 
@@ -90,8 +91,13 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def _remarks(whole: Tally, cpu: float) -> list[str]:
+def _remarks(whole: Tally, cpu: float, waiting: int) -> list[str]:
     lines = [f"failed: {count} x {kind}" for kind, count in whole.errors.most_common()]
+    if waiting:
+        lines.append(
+            f"unanswered at the end: {waiting}, which may be the slowest and which no figure counts; "
+            "--stop-timeout 60 waits for them"
+        )
     if uncounted := whole.counts["uncounted"]:
         lines.append(
             f"{uncounted} answers say nothing of their tokens, such as those from the cache; no figure counts them"

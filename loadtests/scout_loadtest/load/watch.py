@@ -1,6 +1,7 @@
 """Watches the client's own process: its processor time, and how late its loop is."""
 
 import time
+from collections.abc import Iterator
 
 import gevent
 
@@ -34,4 +35,14 @@ class Watch:
         while True:
             began_s = time.monotonic()
             gevent.sleep(_PERIOD_S)
-            self.loop_late_ms.append((time.monotonic() - began_s - _PERIOD_S) * 1000)
+            self.loop_late_ms += late_looks((time.monotonic() - began_s - _PERIOD_S) * 1000, _PERIOD_S * 1000)
+
+
+def late_looks(late_ms: float, period_ms: float) -> Iterator[float]:
+    """Yield how late this look is, and how late those were that it kept from being taken.
+
+    A loop that stood still for a second is one late look among hundreds, and was late for all who wanted it meanwhile.
+    """
+    yield late_ms
+    while (late_ms := late_ms - period_ms) > 0:
+        yield late_ms

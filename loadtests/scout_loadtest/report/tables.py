@@ -154,7 +154,7 @@ def facts(run: BenchRun) -> Markup:
         ("model", subject.model),
         ("engine", subject.engine),
         ("image", subject.image_digest),
-        ("service level", service_level(run.targets, run.percentile) or "none"),
+        ("service level", service_level(run) or "none"),
         ("workload", mix),
         ("data", str(first.data) if first and first.data else "the shipped lengths and prompts"),
         ("seed", str(run.seed)),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from scout_loadtest.bench_run import BenchRun, Step
-from scout_loadtest.figures import Figures, Spread, Targets
+from scout_loadtest.figures import Figures, Spread
 from scout_loadtest.labels import load_label
 from scout_loadtest.report.outage import Outage, outages
 from scout_loadtest.report.telling import telling_step
@@ -44,13 +44,16 @@ def verdict_of(run: BenchRun) -> Verdict:
     return Verdict(sentence=sentence, tone=tone, warnings=tuple(_warnings(run, absent)))
 
 
-def service_level(targets: Targets, percentile: float) -> str:
+def service_level(run: BenchRun) -> str:
     """Return the service level as it is read: `TTFT p99 ≤ 500 ms and TPOT p99 ≤ 50 ms`; empty where there is none."""
+    targets, percentile = run.targets, run.percentile
     parts = [
         f"{name} p{percentile:g} ≤ {bound:g} ms"
         for name, bound in (("TTFT", targets.ttft_ms), ("TPOT", targets.tpot_ms), ("end to end", targets.e2e_ms))
         if bound is not None
     ]
+    if run.goodput_target is not None:
+        parts.append(f"goodput ≥ {run.goodput_target * 100:g} %")
     return " and ".join(parts)
 
 
@@ -87,7 +90,7 @@ def _absence(absent: list[Outage]) -> str:
 
 
 def _search(run: BenchRun) -> tuple[str, Tone]:
-    level = service_level(run.targets, run.percentile)
+    level = service_level(run)
     held = f"held {level}" if level else "were answered without a failure"
     if run.highest_rate is None:
         lowest = _lowest_missed(run)
@@ -168,11 +171,7 @@ def _warnings(run: BenchRun, absent: list[Outage]) -> Iterator[str]:
             yield f"{who} from {clock(outage.begins_s)} to {clock(outage.ends_s)}; no request was lost by it."
     if any(outage.lost for outage in absent) and run.highest_rate is not None:
         yield f"Before or after, up to {rate_text(run.highest_rate)} requests/s held the service level."
-    if run.least_rate is not None and run.highest_rate is None and (lowest := _lowest_missed(run)) is not None:
-        yield (
-            f"No rate below {rate_text(lowest.result.load.rate)}/s was tried; a run as short as this can judge none "
-            f"below {rate_text(run.least_rate)}/s."
-        )
+    yield from _limits_of_the_search(run)
     for step in run.steps:
         if step.result.interrupted is not None and run.interrupted is None:
             yield f"The step {load_label(step.result.load)} ended before its time ({step.result.interrupted})."
@@ -186,3 +185,17 @@ def _warnings(run: BenchRun, absent: list[Outage]) -> Iterator[str]:
 
 def _kinds_text(kinds: Counter[str]) -> str:
     return ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
+
+
+def _limits_of_the_search(run: BenchRun) -> Iterator[str]:
+    """Say what so short a run did not try; nothing where no search was wanted."""
+    if run.least_rate is None or not service_level(run):
+        return
+    has_tried = any(step.purpose == "search" for step in run.steps)
+    if not has_tried and run.interrupted is None:
+        yield "No rate was searched: the steps took all the time that this run had. Give it fewer, or more time."
+    if run.highest_rate is None and (lowest := _lowest_missed(run)) is not None:
+        yield (
+            f"No rate below {rate_text(lowest.result.load.rate)}/s was tried; a run as short as this can judge none "
+            f"below {rate_text(run.least_rate)}/s."
+        )

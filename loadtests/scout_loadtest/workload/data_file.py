@@ -1,5 +1,6 @@
 """Files of JSON lines that say how long prompts and answers are: ours beside this file, or the user's own."""
 
+from hashlib import sha256
 from pathlib import Path
 
 from scout_loadtest.errors import InputError
@@ -21,9 +22,7 @@ def read_data(path: Path | None) -> tuple[DataRow, ...]:
     path = path or SHIPPED
     try:
         # Some editors begin a file with a byte order mark.
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except OSError as exc:
-        raise InputError(f"{path} cannot be read: {exc.strerror}", "give a file of JSON lines") from None
+        lines = _bytes_of(path).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     except UnicodeDecodeError as exc:
         raise InputError(f"{path} is not UTF-8 text: byte {exc.start} is wrong", "write it as UTF-8") from None
     rows = []
@@ -36,3 +35,19 @@ def read_data(path: Path | None) -> tuple[DataRow, ...]:
     if not rows:
         raise InputError(f"{path} has no line with a prompt or lengths", _NEXT)
     return tuple(rows)
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    return sha256(_bytes_of(path)).hexdigest()
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise InputError(f"{path} cannot be read: {exc.strerror}", "give a file of JSON lines") from None

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scout_loadtest.client_health import judge
 from scout_loadtest.figures import Figures, Targets
 from scout_loadtest.figures_of import figures_of
+from scout_loadtest.load.watch import late_looks
 from scout_loadtest.record import ErrorKind, Record
 from scout_loadtest.spread import percentile, spread_of
 from scout_loadtest.step import Arrival, Load
@@ -145,6 +146,15 @@ def test_a_spread_is_in_order_whatever_the_order_of_its_values(values: list[floa
 
 def test_a_client_that_kept_up_is_not_blamed() -> None:
     assert judge(cpu=0.5, late_ms=[1.0] * 100, loop_late_ms=[1.0] * 100).reason is None
+
+
+def test_a_clock_that_stood_still_was_late_for_all_of_that_time() -> None:
+    looks = [0.1] * 600
+
+    assert list(late_looks(0.1, 50)) == [0.1]
+    assert list(late_looks(120, 50)) == [120, 70, 20]
+    assert judge(cpu=0.1, late_ms=None, loop_late_ms=[*looks, *late_looks(200, 50)]).reason is None
+    assert "its clock was" in str(judge(cpu=0.1, late_ms=None, loop_late_ms=[*looks, *late_looks(2000, 50)]).reason)
 
 
 def test_a_client_that_did_not_says_why() -> None:

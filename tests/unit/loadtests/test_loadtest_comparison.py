@@ -1,6 +1,7 @@
 """Comparing runs: what is called a difference, what is not, and what is refused."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -228,8 +229,9 @@ def change(**update: object) -> Callable[[BenchRun], BenchRun]:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        (change(seed=8), "The seed differ: run a0 has 7, run b0 has 8"),
+        (change(seed=8), "The seeds differ: run a0 has 7, run b0 has 8"),
         (change(targets=Targets(ttft_ms=9)), "run a0 has TTFT ≤ 500 ms, TPOT ≤ 50 ms, run b0 has TTFT ≤ 9 ms"),
+        (change(goodput_target=0.9), "The goodput targets differ: run a0 has None, run b0 has 0.9"),
         (change(percentile=95.0), "run a0 has 99.0, run b0 has 95.0"),
         (change(id="a0"), "Run a0 is on both sides"),
         (change(interrupted="Ctrl-C"), "Run b0 ended before its time (Ctrl-C)"),
@@ -243,6 +245,17 @@ def test_runs_that_were_not_asked_the_same_are_refused(changed: Callable[[BenchR
 
     assert said in refused.value.message
     assert refused.value.next_step
+
+
+def test_a_data_file_is_the_same_by_what_is_in_it_and_not_by_where_it_lies() -> None:
+    def of(id: str, path: str, sha256: str) -> BenchRun:
+        return run(id, loads=[CURVE[0].model_copy(update={"data": Path(path), "data_sha256": sha256})])
+
+    a, moved, edited = of("a", "/one/mine.jsonl", "ab" * 32), of("b", "/two/mine.jsonl", "ab" * 32), "cd" * 32
+
+    assert {one.figure for one in compare([a], [moved]).differences} >= {"TTFT p99", "goodput"}
+    with pytest.raises(NotComparableError, match=r"from data with the SHA-256 abababababab .*SHA-256 cdcdcdcdcdcd "):
+        compare([a], [of("b", "/one/mine.jsonl", edited)])
 
 
 def test_a_side_without_a_run_is_refused() -> None:

@@ -394,3 +394,5 @@ def test_key_figures_are_of_the_percentile_that_was_asked_for() -> None:
 def test_targets_are_named_in_the_facts() -> None:
     assert TARGETS.ttft_ms == 500
     assert "TTFT p99 ≤ 500 ms and TPOT p99 ≤ 50 ms" in Outline(report_html(engine_died())).text
+    both = engine_died().model_copy(update={"goodput_target": 0.98})
+    assert "TPOT p99 ≤ 50 ms and goodput ≥ 98 %" in Outline(report_html(both)).text

@@ -52,6 +52,15 @@ def test_a_schedule_sends_whatever_is_answered_and_failures_are_the_exit_status(
     assert f"failed: {len(asked) // 10} x server error" in said.stderr
 
 
+def test_requests_that_nobody_answered_until_the_end_are_told(tmp_path: Path) -> None:
+    with timed_api(tmp_path, first_ms=600_000, token_ms=1) as api:
+        said = locust("--host", api.url, "--arrival", "constant", "--rate", "5", "-t", "2s", "StreamedUser")
+
+    (line,) = [line for line in said.stderr.splitlines() if line.startswith("unanswered at the end: ")]
+    assert int(line.split()[4].rstrip(",")) >= 1
+    assert rows(said.stderr)["all"][0] == "0"
+
+
 def test_wrong_input_is_told_before_anything_is_sent() -> None:
     said = locust("--arrival", "poisson", "--host", "http://127.0.0.1:1", "-t", "1s")
 

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,7 @@ def test_the_same_seed_sends_the_same_requests(data: Path, folder: Path) -> None
     assert sent[0] == sent[1] != []
     assert [record.due_s for record in results[0].records] == [record.due_s for record in results[1].records]
     assert {record.error for record in results[0].records} == {None}
+    assert {one.load.data_sha256 for one in results} == {sha256(data.read_bytes()).hexdigest()}
 
 
 def test_a_server_that_dies_is_counted_and_the_load_goes_on(data: Path, folder: Path) -> None:

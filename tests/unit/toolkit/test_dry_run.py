@@ -8,10 +8,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from fakes.driver_tools import write_nvidia_smi
+from fakes.gguf_writer import write_tiny_model
 from fakes.measured_starts import GB, KV_TOKEN, SETTING, measured_start
 from fakes.no_docker import without_docker
+from fakes.this_machine import unused_port
 from scout_deploy.cli.app import create_app
-from scout_deploy.cli.context import kept_memory
+from scout_deploy.cli.context import kept_memory, process_runtime
 from scout_deploy.errors import GpuUnavailableError
 from scout_deploy.machine import machine_name
 from scout_deploy.processes import memory_bytes
@@ -143,3 +145,33 @@ def test_the_embedded_engine_is_held_against_the_machines_memory() -> None:
     assert result.exit_code == 0
     assert result.stdout.splitlines()[1].startswith("FITS: needs ")
     assert fit_of("--profile", "embedded")["verdict"] == "fits"
+
+
+def huge(tmp_path: Path) -> str:
+    """A profile of a model whose KV cache no machine holds: 2,048 layers of 1,024 heads at four million tokens."""
+    numbers = {"context_length": 2**22, "block_count": 2048, "embedding_length": 2**17, "attention.head_count": 1024}
+    write_tiny_model(tmp_path / "huge.gguf", {f"llama4.{name}": number for name, number in numbers.items()})
+    path = tmp_path / "huge.yaml"
+    path.write_text(
+        f"extends: embedded\nmodel: {{path: {tmp_path / 'huge.gguf'}}}\nengine: {{context_length: {2**22}}}\n",
+        encoding="utf-8",
+    )
+    return str(path)
+
+
+def test_a_dry_run_of_an_embedded_engine_that_does_not_fit_ends_as_the_start_would(tmp_path: Path) -> None:
+    refused = dry_run("--profile", huge(tmp_path))
+
+    assert refused.exit_code == REFUSED
+    assert refused.stdout.splitlines()[1].startswith("DOES NOT WORK: needs ")
+    assert dry_run("--profile", huge(tmp_path), "--force").exit_code == 0
+
+
+def test_an_embedded_engine_that_does_not_fit_is_not_started(tmp_path: Path) -> None:
+    with pytest.raises(GpuUnavailableError, match=r"this cannot work: it needs [0-9,]+ MiB of memory") as refused:
+        CliRunner().invoke(
+            create_app(), ["up", "--profile", huge(tmp_path), "--port", str(unused_port())], catch_exceptions=False
+        )
+
+    assert "up --force starts it all the same" in str(refused.value.next_step)
+    assert process_runtime().names() == ()

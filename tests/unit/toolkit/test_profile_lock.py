@@ -210,3 +210,16 @@ def test_only_what_decides_the_answers_is_locked() -> None:
 
 def test_the_lock_of_a_profile_lies_beside_it(tmp_path: Path) -> None:
     assert lock_path(tmp_path / "deep" / "x.yaml", {}) == tmp_path / "deep" / "x.lock"
+
+
+@pytest.mark.parametrize("damaged", [b"", b"{", b"[]", b"\xff\xfe"])
+def test_a_damaged_lock_is_named_and_written_anew(mine: Path, damaged: bytes) -> None:
+    run("lock", "--profile", str(mine))
+    path = mine.with_suffix(".lock")
+    whole = path.read_bytes()
+    path.write_bytes(damaged)
+
+    with pytest.raises(ProfileError, match=r"mine\.lock (is not a lock of this version|cannot be read)"):
+        pins(str(mine))
+    assert f"{path}: written" in run("lock", "--profile", str(mine))
+    assert path.read_bytes() == whole

@@ -84,6 +84,15 @@ def test_an_option_that_changes_nothing_without_another_one_is_refused(alone: st
     assert said.endswith(f"{missing} is not there")
 
 
+def test_an_archives_place_is_looked_at_before_anything_is_fetched(tmp_path: Path) -> None:
+    """No hub is there, which a fetch would have told."""
+    (tmp_path / "old.tar").touch()
+
+    assert refused(WeightsError, *OF_COMMIT, "--export", "old.tar").message == "old.tar is there already"
+    missing = refused(WeightsError, *OF_COMMIT, "--export", "nowhere/new.tar")
+    assert missing.message == f"nowhere/new.tar cannot be written: there is no folder {tmp_path / 'nowhere'}"
+
+
 @pytest.mark.usefixtures("fetched")
 def test_weights_are_carried_to_a_machine_without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = pull(*OF_COMMIT, "--export", "carried.tar")

@@ -99,6 +99,7 @@ class BenchGate:
                 image_digest=target.image_digest,
             ),
             targets=targets_of(self.level),
+            goodput_target=self.level.goodput,
             seed=step.result.load.seed,
             steps=(step,),
             timeline=(),

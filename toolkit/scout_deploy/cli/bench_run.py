@@ -230,6 +230,7 @@ def _measure(
                 image_digest=target.image_digest,
             ),
             targets=targets_of(level),
+            goodput_target=level.goodput,
             seed=plan.seed,
             steps=measured.steps,
             timeline=timeline.samples,

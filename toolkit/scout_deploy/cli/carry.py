@@ -39,6 +39,22 @@ def require_local() -> None:
         )
 
 
+def check_target(target: Path) -> None:
+    """Refuse an archive's place before anything is fetched for it.
+
+    Raises:
+        WeightsError: The file is there already, or its folder is not.
+    """
+    if target.exists():
+        raise WeightsError(f"{target} is there already", next_step="name another file, or remove it")
+    folder = target.absolute().parent
+    if not folder.is_dir():
+        raise WeightsError(
+            f"{target} cannot be written: there is no folder {folder}",
+            next_step="make the folder, or name a file in another",
+        )
+
+
 def export(wish: Wish, pulled: Pulled, target: Path, tell: Tell, *, with_images: bool) -> int:
     """Write what a pull brought, and the images where Docker is there; return the archive's size.
 
@@ -50,8 +66,6 @@ def export(wish: Wish, pulled: Pulled, target: Path, tell: Tell, *, with_images:
             f"{pulled.path} is a directory of yours, which no archive is needed for",
             next_step="copy the directory itself, and name it in model/path",
         )
-    if target.exists():
-        raise WeightsError(f"{target} is there already", next_step="name another file, or remove it")
     snapshot = Path(pulled.path)
     images = _images(wish, tell) if with_images else None
     try:

@@ -6,7 +6,7 @@ from typing import Any
 from scout_deploy.cli.fit_view import correction_document
 from scout_deploy.cli.output import Output
 from scout_deploy.embedded_plan import EmbeddedStart, corrected
-from scout_deploy.errors import ProfileError
+from scout_deploy.errors import GpuUnavailableError, ProfileError
 from scout_deploy.fit.correction import NO_CORRECTION, Correction
 from scout_deploy.fit.embedded_memory import EmbeddedMemory
 from scout_deploy.fit.measured_start import MeasuredStart
@@ -14,11 +14,15 @@ from scout_deploy.gguf.facts import read_gguf
 from scout_deploy.machine import machine_name
 from scout_deploy.model_file import locate_model_file
 from scout_deploy.plan import DEFAULT_SLOTS, default_context
-from scout_deploy.processes import available_bytes
+from scout_deploy.processes import available_here_bytes
 from scout_deploy.profile.loader import LoadedProfile
+from scout_deploy.progress import Tell
 from scout_proxy.version import __version__
 
 _MEBIBYTE = 2**20
+_SMALLER = (
+    "choose a smaller context (--set engine.context_length=N), fewer slots (--set engine.slots=1) or a smaller file"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +91,27 @@ def plan_embedded_memory(loaded: LoadedProfile, context: int | None, starts: tup
     slots = engine.slots or DEFAULT_SLOTS
     start = EmbeddedStart(model=path, context=tokens, slots=slots, kv_type=engine.kv_cache_dtype)
     memory, correction = corrected(start.memory(), start.setting(machine_name(), __version__), starts)
-    return EmbeddedPlan(context=tokens, slots=slots, memory=memory, available=available_bytes(), correction=correction)
+    return EmbeddedPlan(
+        context=tokens, slots=slots, memory=memory, available=available_here_bytes(), correction=correction
+    )
+
+
+def check_embedded_memory(loaded: LoadedProfile, plan: EmbeddedPlan, tell: Tell, *, insists: bool) -> None:
+    """Refuse a start that the memory does not suffice for, unless the user insists.
+
+    Raises:
+        GpuUnavailableError: It does not.
+    """
+    if plan.works:
+        return
+    if insists:
+        tell("note", f"started although the plan says no: it {plan.need}")
+        return
+    raise GpuUnavailableError(
+        f"the plan says that this cannot work: it {plan.need}",
+        next_step=f"{_SMALLER} (scout-deploy plan --profile {loaded.name} says what takes it); "
+        "up --force starts it all the same",
+    )
 
 
 def show_embedded(output: Output, loaded: LoadedProfile, plan: EmbeddedPlan) -> None:
@@ -96,7 +120,7 @@ def show_embedded(output: Output, loaded: LoadedProfile, plan: EmbeddedPlan) -> 
     memory = plan.memory
     output.line(f"{plan.head}: {loaded.name}: {plan.need}", style="bold green" if plan.works else "bold red")
     if not plan.works:
-        output.line("next: choose a smaller context (--context), fewer slots (--set engine.slots=1) or a smaller file")
+        output.line(f"next: {_SMALLER}")
     output.line()
     output.line(f"{'slots':<18}{plan.slots}, each with a context of {plan.context:,} tokens")
     learnt = plan.correction

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from scout_deploy.cli.locking import known_locks, model_of_files
 from scout_deploy.cli.output import Output
 from scout_deploy.cli.wish import read_wish
 from scout_deploy.container_draft import Wish
+from scout_deploy.errors import ProfileError
 from scout_deploy.profile.settings import flatten_settings
 from scout_deploy.profile_lock.compare import locked_settings
 from scout_deploy.profile_lock.document import LockedImage, LockedModel, ProfileLock, read_lock, write_lock
@@ -45,7 +47,7 @@ def lock(
         settings=locked_settings(flatten_settings(wish.profile, wish.version)),
     )
     path = lock_path(loaded.path, os.environ)
-    is_same = read_lock(path) == made
+    is_same = _is(path, made)
     write_lock(path, made)
     known_locks().remember(path)
     output.document({"file": str(path), "is_same": is_same, "lock": made.model_dump(mode="json", exclude_none=True)})
@@ -61,6 +63,14 @@ def lock(
         output.line(f"  SHA-256    {model.sha256}")
     output.line(f"  settings   {len(made.settings)}")
     output.line(f"  use it     {shlex.join([NAME, 'up', '--profile', wish.profile_name, '--locked'])}")
+
+
+def _is(path: Path, made: ProfileLock) -> bool:
+    try:
+        return read_lock(path) == made
+    except ProfileError:
+        # What cannot be read is what this command writes anew.
+        return False
 
 
 def _of_containers(wish: Wish, model: LockedModel) -> tuple[LockedModel, LockedImage]:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from scout_deploy.cli.carry import export, import_archive, require_local
+from scout_deploy.cli.carry import check_target, export, import_archive, require_local
 from scout_deploy.cli.context import DEFAULT_DEPLOYMENT
 from scout_deploy.cli.invocation import NAME
 from scout_deploy.cli.locking import pins_of
@@ -99,6 +99,7 @@ def _wish(profile: str, overrides: list[str] | None, *, locked: bool) -> tuple[L
 def _fetch(output: Output, wish: Wish, export_to: Path | None, *, with_images: bool) -> None:
     if export_to is not None:
         require_local()
+        check_target(export_to)
     view = StartView(output)
     teller = Teller(view.emit)
     with _ctrl_c_explained(output), ended_like_ctrl_c(), view.shown():

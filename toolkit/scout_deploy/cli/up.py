@@ -11,7 +11,7 @@ import typer
 from scout_deploy.bring_up import bring_up
 from scout_deploy.cli.context import DEFAULT_DEPLOYMENT, MAX_TIMEOUT_S, kept_memory, process_runtime
 from scout_deploy.cli.deployments import deployments
-from scout_deploy.cli.embedded_view import plan_embedded_memory
+from scout_deploy.cli.embedded_view import check_embedded_memory, plan_embedded_memory
 from scout_deploy.cli.gate_checks import check_gate
 from scout_deploy.cli.invocation import command_name
 from scout_deploy.cli.locking import pins_of
@@ -24,12 +24,13 @@ from scout_deploy.cli.wish import read_wish
 from scout_deploy.container_draft import Wish
 from scout_deploy.deployment import DeploymentSpec, Up
 from scout_deploy.embedded_measuring import keep_memory
-from scout_deploy.errors import DeploymentChangedError
+from scout_deploy.errors import DeployError, DeploymentChangedError, GpuUnavailableError
 from scout_deploy.gguf.facts import read_gguf
 from scout_deploy.model_file import locate_model_file, require_embedded_engine
 from scout_deploy.plan import Target, plan_embedded
 from scout_deploy.profile.loader import LoadedProfile
 from scout_deploy.profile.profile import Profile
+from scout_deploy.progress import Tell
 from scout_deploy.proxy_remarks import proxy_remarks
 from scout_deploy.proxy_secrets import KeptSecrets, ProxySecrets, make_secrets
 from scout_deploy.redis_client import require_redis_client
@@ -112,6 +113,8 @@ def up(
             memory = plan_embedded_memory(loaded, None, kept_memory().starts())
             fit = ShownFit(lines=(f"{memory.head}: {memory.need}",), document=memory.document)
             show_plan(output, plan, proxy_remarks(loaded.profile), fit=fit)
+            if not (memory.works or force):
+                raise typer.Exit(GpuUnavailableError.exit_code)
         return
     gate = _gate(output, loaded.profile, gate_duration) if has_gate else None
     output.line(f"scout-deploy {__version__}: deployment '{name}' from profile '{loaded.name}'")
@@ -153,8 +156,18 @@ def _up_processes(output: Output, loaded: LoadedProfile, wish: Wish, *, may_repl
     require_span_exporter(loaded.profile)
     spec = _plan(loaded, wish, runtime, secrets)
     view = StartView(output)
+
+    def check(tell: Tell) -> None:
+        try:
+            memory = plan_embedded_memory(loaded, None, kept_memory().starts())
+        except DeployError as exc:
+            # A file that does not say how large it is may be served all the same.
+            tell("note", f"whether the model fits is not known: {exc.message}")
+            return
+        check_embedded_memory(loaded, memory, tell, insists=wish.insists)
+
     with view.shown():
-        result = bring_up(runtime, spec, view.emit, secret_files=secrets.files, may_replace=may_replace)
+        result = bring_up(runtime, spec, view.emit, secret_files=secrets.files, may_replace=may_replace, check=check)
     if not result.was_running:
         keep_memory(kept_memory(), runtime.observe(name), __version__, time.time())
     return result

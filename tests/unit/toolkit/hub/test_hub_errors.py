@@ -99,6 +99,13 @@ def test_what_the_hub_says_is_shown_without_the_token() -> None:
     assert error.evidence == ("said ***",)
 
 
+def test_an_address_where_no_hub_is_points_at_the_mirror() -> None:
+    error = explained(answer(404))
+
+    assert error.message == "https://hub.example does not answer as a hub does: it answers with status 404"
+    assert "HF_ENDPOINT" in str(error.next_step)
+
+
 def test_a_login_page_in_place_of_the_hub_is_named() -> None:
     error = explained(requests.JSONDecodeError("Expecting value", "<html>", 0))
 
