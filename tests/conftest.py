@@ -28,6 +28,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure() -> None:
+    """Drop a wish for colours that the caller has for pytest's own output: what is tested writes into pipes."""
+    os.environ.pop("FORCE_COLOR", None)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Say what `-n auto` means: more than there are processors, for many tests wait for a process or a container."""
