@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic, sleep
 from typing import IO, Any
 from urllib.parse import urlsplit
 
@@ -25,6 +26,9 @@ _CPU_INFO = Path("/proc/cpuinfo")
 _SPARE_HTTP_THREADS = 8
 _ERRORS_ONLY = 1
 _REASON_LINES = 3
+_LAST_LINES_S = 3.0
+_LOOK_S = 0.05
+_MOST_WRITTEN = 1_048_576
 _STDERR = 2
 
 
@@ -133,23 +137,44 @@ def _check_cpu() -> None:
 
 @contextmanager
 def _captured_stderr() -> Iterator[IO[bytes]]:
-    """Keep what llama.cpp writes to the process's stderr, and write it there after all unless an error is raised."""
+    """Keep what llama.cpp writes to the process's stderr.
+
+    Where an error is raised, that goes on: a thread of llama.cpp's writes its last lines at any time later, which must
+    not get among ours. `sys.stderr` is then the real one.
+    """
     sys.stderr.flush()
     saved = os.dup(_STDERR)
     with tempfile.TemporaryFile() as captured:
         os.dup2(captured.fileno(), _STDERR)
         try:
             yield captured
-        finally:
-            os.dup2(saved, _STDERR)
-            os.close(saved)
+        except BaseException:
+            sys.stderr = os.fdopen(saved, "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+            raise
+        os.dup2(saved, _STDERR)
+        os.close(saved)
 
 
 def _reason(captured: IO[bytes]) -> str:
-    """The lines in which llama.cpp says why, the first of them being the cause."""
-    captured.seek(0)
-    lines = [line.strip() for line in captured.read().decode("utf-8", "replace").splitlines()]
-    telling = [
-        line for line in lines if "error" in line.lower() or "failed" in line.lower() or "invalid" in line.lower()
+    """The lines in which llama.cpp says why, the first of them being the cause; empty where it says nothing in time.
+
+    Its own thread writes them, soon after it has failed.
+    """
+    lines: list[str] = []
+    given_up_s = monotonic() + _LAST_LINES_S
+    while monotonic() < given_up_s:
+        before, lines = lines, _telling_lines(captured)
+        if lines and lines == before:
+            break
+        sleep(_LOOK_S)
+    return "; ".join(lines[:_REASON_LINES])
+
+
+def _telling_lines(captured: IO[bytes]) -> list[str]:
+    # A read would move the place where the other thread writes.
+    written = os.pread(captured.fileno(), _MOST_WRITTEN, 0).decode("utf-8", "replace")
+    return [
+        line.strip()
+        for line in written[: written.rfind("\n") + 1].splitlines()
+        if "error" in line.lower() or "failed" in line.lower() or "invalid" in line.lower()
     ]
-    return "; ".join((telling or [line for line in lines if line])[:_REASON_LINES])

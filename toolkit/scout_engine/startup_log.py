@@ -1,6 +1,7 @@
 """The lines that a starting engine writes, one for each phase; the toolkit reads them."""
 
 import os
+import sys
 
 _STDOUT, _STDERR = 1, 2
 
@@ -13,7 +14,7 @@ def write_phase(name: str, **facts: object) -> None:
 
 def write_error(message: str) -> None:
     """Write `scout-engine: error: MESSAGE` to stderr, in one line."""
-    _write(_STDERR, f"scout-engine: error: {' '.join(message.split())}\n")
+    _write(sys.stderr.fileno() if sys.stderr else _STDERR, f"scout-engine: error: {' '.join(message.split())}\n")
 
 
 def _write(descriptor: int, line: str) -> None:
